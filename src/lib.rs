@@ -1,0 +1,12 @@
+//! `watchlistd`: face recognition against a watchlist, on live cameras, on a box at the edge.
+//!
+//! ```text
+//!  one thread per camera        inference workers            one thread          one thread per sink
+//!  Source ──Frame──▶ Mailbox(1) ─▶ Detector ─▶ Tracker ─▶ Aligner ─▶ Embedder ─▶ Index ─▶ Decider ─▶ Sink
+//!           newest wins            Detection    Track      FaceCrop   Embedding   Match    Decision   Event
+//! ```
+//!
+//! See ARCHITECTURE.md for the map and the rules each module keeps.
+
+pub mod base;
+
