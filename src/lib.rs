@@ -9,4 +9,5 @@
 //! See ARCHITECTURE.md for the map and the rules each module keeps.
 
 pub mod base;
+pub mod types;
 

@@ -1,0 +1,110 @@
+//! What is decided about a track.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::face::Refusal;
+use super::ids::{IdentityId, ModelId, TrackId};
+use super::matching::IndexKind;
+use crate::base::clock::Moment;
+use crate::types::geometry::Rect;
+
+/// How sure a recognition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The score and margin suffice; not enough shots agree yet.
+    Preliminary,
+    /// Enough shots agree.
+    Confirmed,
+    /// An earlier recognition of this track no longer holds.
+    Withdrawn,
+}
+
+/// Why nothing could be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undecided {
+    /// No shot was good enough to embed.
+    NoGoodShot,
+    /// The track ended before there was a fair look.
+    TooShort,
+    /// The best two identities are too near each other.
+    Ambiguous,
+    /// Crops were dropped under load before they were embedded.
+    Overload,
+}
+
+/// The verdict about a track.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Somebody who is enrolled.
+    Recognized {
+        /// Who.
+        identity: IdentityId,
+        /// Display name.
+        name: Arc<str>,
+        /// How sure.
+        stage: Stage,
+    },
+    /// Nobody who is enrolled, after a fair look.
+    Unknown,
+    /// Nothing can be said, and why.
+    Undecided {
+        /// The reason.
+        reason: Undecided,
+        /// Where `reason` is `NoGoodShot`: what was wrong with most shots.
+        refusal: Option<Refusal>,
+    },
+}
+
+/// Where a threshold came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThresholdOrigin {
+    /// The camera's own setting.
+    Camera,
+    /// `decide.threshold` in the configuration.
+    Config,
+    /// The model's manifest.
+    Model,
+}
+
+/// A decision with everything needed to say why it was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The track.
+    pub track: TrackId,
+    /// Joins every event of one visit of one identity to one camera.
+    pub visit: uuid::Uuid,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Fused similarity score of the best identity, -1 to 1; `None` if nothing was embedded or nobody is enrolled.
+    /// Of a withdrawal: the present score of the identity withdrawn, `None` if that is no longer among the nearest.
+    pub score: Option<f32>,
+    /// Distance to the second identity's score; of a withdrawal it may be negative.
+    pub margin: Option<f32>,
+    /// Threshold applied.
+    pub threshold: f32,
+    /// Where it came from.
+    pub threshold_origin: ThresholdOrigin,
+    /// Shots embedded so far, and how many of them agree with the verdict.
+    pub shots: u32,
+    /// See `shots`.
+    pub agreeing: u32,
+    /// Quality of the best shot, 0 to 1.
+    pub quality: Option<f32>,
+    /// Capture time of the newest shot; of a track without one: when it was last seen.
+    pub captured: Moment,
+    /// Frame sequence numbers of the shots behind the decision.
+    pub frames: Vec<u64>,
+    /// The face's box in the last of these frames.
+    pub bbox: Option<Rect>,
+    /// Model that made the embeddings.
+    pub model: ModelId,
+    /// Gallery generation searched.
+    pub generation: u64,
+    /// Index that answered.
+    pub index: IndexKind,
+}
