@@ -11,3 +11,4 @@
 pub mod base;
 pub mod types;
 
+pub mod stats;

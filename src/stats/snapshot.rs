@@ -1,0 +1,175 @@
+//! The counters at one moment, as `watchlistd status --json` prints them. Map keys are the labels' names.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::labels::CameraState;
+use super::latency::LatencySnapshot;
+
+/// Counts by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The whole daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of the program.
+    pub version: String,
+    /// Life-cycle phase: `starting`, `ready`, `reloading`, `draining`, `stopped`.
+    pub phase: String,
+    /// When it started (UTC).
+    pub started: Timestamp,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// Stages that are busy without progress for longer than they may; empty when all is well.
+    pub stuck: Vec<String>,
+    /// Inference.
+    pub inference: InferenceSnapshot,
+    /// Gallery.
+    pub gallery: GallerySnapshot,
+    /// Events.
+    pub events: EventsSnapshot,
+    /// Cameras, by name.
+    pub cameras: Vec<CameraSnapshot>,
+}
+
+/// The inference pool.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct InferenceSnapshot {
+    /// Device in use: `cpu`, `cuda:0`, ...
+    pub device: String,
+    /// Name of the detector.
+    pub detector: String,
+    /// Name or id of the embedder.
+    pub embedder: String,
+    /// Worker threads.
+    pub workers: u64,
+    /// Frames looked at.
+    pub detections: u64,
+    /// Time spent on them, in seconds of a worker.
+    pub detect_s: f64,
+    /// Batches embedded.
+    pub batches: u64,
+    /// Time spent on them, in seconds of a worker.
+    pub embed_s: f64,
+    /// Crops in those batches.
+    pub crops: u64,
+    /// Crops that wait.
+    pub queue: u64,
+    /// Inference calls that failed.
+    pub failures: u64,
+}
+
+/// The gallery that is searched.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GallerySnapshot {
+    /// Which index answers: `exact` or `hnsw`; empty until one is open.
+    pub index: String,
+    /// Enrolled identities.
+    pub identities: u64,
+    /// Their templates.
+    pub templates: u64,
+    /// Generation of the snapshot.
+    pub generation: u64,
+    /// Searches made.
+    pub searches: u64,
+    /// Time spent on them, in seconds.
+    pub search_s: f64,
+}
+
+/// Publishing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EventsSnapshot {
+    /// Events accepted for publishing.
+    pub accepted: u64,
+    /// Events that found the queue full, and were lost to every sink.
+    pub overflowed: u64,
+    /// Events that wait.
+    pub queue: u64,
+    /// The sinks.
+    pub sinks: Vec<SinkSnapshot>,
+}
+
+/// One sink.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SinkSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Events written.
+    pub written: u64,
+    /// Events it could not write.
+    pub lost: u64,
+    /// False while the last write failed.
+    pub healthy: bool,
+}
+
+/// A camera's last failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastError {
+    /// What kind: a name of [`crate::source::Failure`].
+    pub failure: String,
+    /// For a person; addresses in it are redacted.
+    pub message: String,
+    /// When (UTC).
+    pub at: Timestamp,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CameraSnapshot {
+    /// Its name.
+    pub id: String,
+    /// What its supervisor does.
+    pub state: CameraState,
+    /// Seconds in this state.
+    pub state_s: u64,
+    /// True while inference results keep coming.
+    pub recognising: bool,
+    /// The last failure, also after the camera is back.
+    pub last_error: Option<LastError>,
+    /// Coded format.
+    pub codec: Option<String>,
+    /// Decoder in use.
+    pub decoder: Option<String>,
+    /// Width of the picture.
+    pub width: Option<u32>,
+    /// Height of the picture.
+    pub height: Option<u32>,
+    /// Frames a second as the camera announces them.
+    pub announced_fps: Option<f32>,
+    /// How the stream travels.
+    pub transport: Option<String>,
+    /// Number of the connection.
+    pub epoch: u32,
+    /// Connections lost or failed that were tried again.
+    pub reconnects: u64,
+    /// Frames a second that arrive, over the last 10 seconds.
+    pub fps_in: f64,
+    /// Frames a second that are looked at, over the last 10 seconds.
+    pub fps_inferred: f64,
+    /// Frames that arrived.
+    pub frames_received: u64,
+    /// Frames looked at.
+    pub frames_inferred: u64,
+    /// Frames the sampling rate skipped.
+    pub frames_not_sampled: u64,
+    /// Frames lost, by reason.
+    pub frames_dropped: Counts,
+    /// Faces found.
+    pub faces: u64,
+    /// Faces not good enough to be embedded, by reason.
+    pub faces_refused: Counts,
+    /// Tracks so far.
+    pub tracks_started: u64,
+    /// Tracks alive.
+    pub tracks_live: u64,
+    /// Shots embedded.
+    pub embedded: u64,
+    /// Good shots never embedded, by reason.
+    pub crops_dropped: Counts,
+    /// Decisions published, by kind.
+    pub decisions: Counts,
+    /// From capture to publication.
+    pub latency: LatencySnapshot,
+}
