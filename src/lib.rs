@@ -11,4 +11,5 @@
 pub mod base;
 pub mod types;
 
+pub mod config;
 pub mod stats;

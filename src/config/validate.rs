@@ -1,0 +1,350 @@
+//! From the merged layers to [`Config`]: every key, its type and range, and what goes together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::credentials::{Access, Credentials};
+use super::env::Environment;
+use super::place::Place;
+use super::raw::{Node, Raw, Report, Section, Table, expected, show_key};
+use super::read::{self, Read};
+use super::{
+    Camera, CameraSource, Config, Control, Decide, Device, EventFile, Events, Gallery, Http, Inference, Log,
+    LogFormat, Models, QualityLimits, Track, camera, defaults, suggest,
+};
+use crate::types::ids::CameraId;
+use crate::types::matching::IndexKind;
+
+/// Every section, in the order of the documentation.
+pub(super) const SECTIONS: [&str; 12] = [
+    "models",
+    "inference",
+    "gallery",
+    "track",
+    "quality",
+    "decide",
+    "events",
+    "http",
+    "control",
+    "log",
+    "credentials",
+    "cameras",
+];
+
+/// A Unix socket's path has to fit into `sockaddr_un` with its final zero (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Checks everything. Mistakes and warnings go to `report`; the result holds only if no mistake was added.
+pub(super) fn config(
+    root: Table,
+    base: &Path,
+    env: &Environment,
+    place: &Place,
+    access: Access,
+    report: &Report,
+) -> Config {
+    let mut reader = Reader { root, base, env, place, report };
+    let config = Config {
+        models: reader.models(),
+        inference: reader.inference(),
+        gallery: reader.gallery(),
+        track: reader.track(),
+        quality: reader.quality(),
+        decide: reader.decide(),
+        events: reader.events(),
+        http: reader.http(),
+        control: reader.control(),
+        log: reader.log(),
+        cameras: reader.cameras(access),
+    };
+    warn_of_twins(&config.cameras, report);
+    config
+}
+
+struct Reader<'a> {
+    root: Table,
+    base: &'a Path,
+    env: &'a Environment,
+    place: &'a Place,
+    report: &'a Report,
+}
+
+impl<'a> Reader<'a> {
+    fn section(&mut self, name: &'static str) -> Section<'a> {
+        let entries = match self.root.remove(name) {
+            Some(Node { value: Raw::Table(table), .. }) => table,
+            _ => Table::new(),
+        };
+        Section::new(name, name, entries, self.report)
+    }
+
+    fn models(&mut self) -> Models {
+        let (mut s, d) = (self.section("models"), self.place.models.clone());
+        let models = Models {
+            detector: s.get("detector", d.detector, read::path(self.base)),
+            embedder: s.get("embedder", d.embedder, read::path(self.base)),
+            folder: s.get("folder", d.folder, read::path(self.base)),
+            runtime: s.get("runtime", d.runtime, read::unless("auto", read::path(self.base))),
+        };
+        s.finish();
+        models
+    }
+
+    fn inference(&mut self) -> Inference {
+        let (mut s, d) = (self.section("inference"), Inference::default());
+        let seconds = |from, to| Duration::from_millis(from)..=Duration::from_secs(to);
+        let inference = Inference {
+            device: s.get("device", d.device, device),
+            workers: s.get("workers", d.workers, read::unless("auto", count(1..=256))),
+            max_batch: s.get("max_batch", d.max_batch, read::unless("auto", count(1..=256))),
+            max_wait: s.get("max_wait", d.max_wait, read::unless("auto", read::duration(seconds(0, 1)))),
+            max_crop_age: s.get("max_crop_age", d.max_crop_age, read::duration(seconds(100, 60))),
+        };
+        s.finish();
+        inference
+    }
+
+    fn gallery(&mut self) -> Gallery {
+        const KINDS: [(&str, IndexKind); 2] = [("exact", IndexKind::Exact), ("hnsw", IndexKind::Hnsw)];
+        let (mut s, mut d) = (self.section("gallery"), self.place.gallery.clone());
+        if let Some(folder) = &self.env.state_dir {
+            d.path = folder.join(defaults::GALLERY_FILE);
+        }
+        let gallery = Gallery {
+            path: s.get("path", d.path, read::path(self.base)),
+            index: s.get("index", d.index, read::word(&KINDS)),
+        };
+        s.finish();
+        gallery
+    }
+
+    fn track(&mut self) -> Track {
+        let (mut s, d) = (self.section("track"), Track::default());
+        let track = Track {
+            high_score: s.get("high_score", d.high_score, read::number(0.0..=1.0)),
+            low_score: s.get("low_score", d.low_score, read::number(0.0..=1.0)),
+            min_iou: s.get("min_iou", d.min_iou, read::number(0.0..=1.0)),
+            min_hits: s.get("min_hits", d.min_hits, read::whole(1..=100)),
+            max_age: s.get("max_age", d.max_age, read::duration(millis(100)..=millis(60_000))),
+            shot_interval: s.get(
+                "shot_interval",
+                d.shot_interval,
+                read::duration(millis(0)..=millis(60_000)),
+            ),
+            max_shots: s.get("max_shots", d.max_shots, read::whole(1..=1000)),
+        };
+        if s.clean() && track.low_score > track.high_score {
+            let (low, high) = (track.low_score, track.high_score);
+            s.conflict("low_score", format!("expected at most track.high_score ({high}), found {low}"));
+        }
+        s.finish();
+        track
+    }
+
+    fn quality(&mut self) -> QualityLimits {
+        let (mut s, d) = (self.section("quality"), QualityLimits::default());
+        let quality = QualityLimits {
+            min_face: s.get("min_face", d.min_face, read::number(1.0..=4096.0)),
+            min_sharpness: s.get("min_sharpness", d.min_sharpness, read::number(0.0..=100_000.0)),
+            max_yaw: s.get("max_yaw", d.max_yaw, read::number(0.0..=90.0)),
+            max_pitch: s.get("max_pitch", d.max_pitch, read::number(0.0..=90.0)),
+            max_roll: s.get("max_roll", d.max_roll, read::number(0.0..=180.0)),
+            min_brightness: s.get("min_brightness", d.min_brightness, read::number(0.0..=255.0)),
+            max_brightness: s.get("max_brightness", d.max_brightness, read::number(0.0..=255.0)),
+        };
+        if s.clean() && quality.min_brightness >= quality.max_brightness {
+            let (min, max) = (quality.min_brightness, quality.max_brightness);
+            s.conflict(
+                "min_brightness",
+                format!("expected less than quality.max_brightness ({max}), found {min}"),
+            );
+        }
+        s.finish();
+        quality
+    }
+
+    fn decide(&mut self) -> Decide {
+        let (mut s, d) = (self.section("decide"), Decide::default());
+        let decide = Decide {
+            threshold: s.get("threshold", d.threshold, read::unless("auto", read::number(0.0..=1.0))),
+            margin: s.get("margin", d.margin, read::number(0.0..=1.0)),
+            confirm: s.get("confirm", d.confirm, read::whole(1..=100)),
+            fuse: s.get("fuse", d.fuse, read::whole(1..=100)),
+            fair_shots: s.get("fair_shots", d.fair_shots, read::whole(1..=100)),
+            fair_look: s.get("fair_look", d.fair_look, read::duration(millis(0)..=millis(600_000))),
+            cooldown: s.get("cooldown", d.cooldown, read::duration(millis(0)..=millis(86_400_000))),
+        };
+        s.finish();
+        decide
+    }
+
+    fn events(&mut self) -> Events {
+        let (mut s, d) = (self.section("events"), Events::default());
+        let events = Events {
+            source: s.get("source", d.source, uri_reference),
+            stdout: s.get("stdout", d.stdout, read::flag),
+            journal: s.get("journal", d.journal, read::flag),
+            file: self.event_file(&mut s),
+        };
+        s.finish();
+        events
+    }
+
+    fn event_file(&self, events: &mut Section<'_>) -> Option<EventFile> {
+        let mut s = events.table("file");
+        let path = s.get("path", None, read::unless("off", read::path(self.base)));
+        let sizes = 64 << 10..=1 << 40;
+        let max_bytes = s.get("max_size", defaults::EVENT_FILE_MAX, read::bytes(sizes));
+        let keep = s.get("keep", defaults::EVENT_FILE_KEEP, read::whole(0..=1000));
+        s.finish();
+        path.map(|path| EventFile { path, max_bytes, keep })
+    }
+
+    fn http(&mut self) -> Http {
+        let (mut s, d) = (self.section("http"), Http::default());
+        let http = Http { listen: s.get("listen", d.listen, read::unless("off", loopback)) };
+        s.finish();
+        http
+    }
+
+    fn control(&mut self) -> Control {
+        let (mut s, mut d) = (self.section("control"), self.place.control.clone());
+        if let Some(folder) = &self.env.runtime_dir {
+            d.socket = folder.join(defaults::SOCKET_FILE);
+        }
+        let control = Control { socket: s.get("socket", d.socket, read::path(self.base)) };
+        if control.socket.as_os_str().len() > MAX_SOCKET_PATH {
+            let path = control.socket.display();
+            s.conflict(
+                "socket",
+                format!("{path} is too long for a Unix socket: at most {MAX_SOCKET_PATH} bytes"),
+            );
+        }
+        s.finish();
+        control
+    }
+
+    fn log(&mut self) -> Log {
+        const FORMATS: [(&str, LogFormat); 3] =
+            [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("journald", LogFormat::Journald)];
+        let (mut s, d) = (self.section("log"), Log::default());
+        let log = Log {
+            filter: s.get("filter", d.filter, filter),
+            format: s.get("format", d.format, read::word(&FORMATS)),
+        };
+        s.finish();
+        log
+    }
+
+    /// Cameras by id, with their credentials.
+    fn cameras(&mut self, access: Access) -> Vec<Camera> {
+        let mut s = self.section("credentials");
+        let named = read::unless("off", |node| read::text(node).map(str::to_owned));
+        let file = s.get("file", None, named);
+        s.finish();
+        let folder = self.env.credentials_dir.as_deref();
+        let mut secrets = Credentials::open(file.as_deref(), self.base, folder, access, self.report);
+
+        let mut cameras = Vec::new();
+        let Some(Node { value: Raw::Table(entries), .. }) = self.root.remove("cameras") else {
+            return cameras;
+        };
+        for (name, node) in entries {
+            let path = format!("cameras.{}", show_key(&name));
+            match (CameraId::new(&name), node.value) {
+                (Ok(id), Raw::Table(table)) => {
+                    let section = Section::new(path, "cameras.*", table, self.report);
+                    cameras.extend(camera::read(&id, section, self.base, &mut secrets));
+                }
+                (Err(e), _) => {
+                    self.report.problem(path, e.to_string(), node.origin.map(|o| o.text.to_string()))
+                }
+                // The layers' shape was checked: a camera is a table.
+                (Ok(_), _) => {}
+            }
+        }
+        secrets.warn_unused(self.report);
+        cameras
+    }
+}
+
+const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn count(range: std::ops::RangeInclusive<u32>) -> impl Fn(&Node) -> Read<usize> {
+    let read = read::whole(range);
+    move |node| read(node).map(|n| n as usize)
+}
+
+fn device(node: &Node) -> Read<Device> {
+    let index = |text: &str| text.parse::<u32>().ok().filter(|n| *n < 64);
+    let found = match read::text(node)?.split_once(':') {
+        None if matches!(&node.value, Raw::Text(t) if t == "cpu") => Some(Device::Cpu),
+        None if matches!(&node.value, Raw::Text(t) if t == "openvino") => Some(Device::OpenVino),
+        Some(("cuda", n)) => index(n).map(Device::Cuda),
+        Some(("tensorrt", n)) => index(n).map(Device::TensorRt),
+        _ => None,
+    };
+    found.map_or_else(|| expected("\"cpu\", \"cuda:N\", \"tensorrt:N\" or \"openvino\""), Ok)
+}
+
+/// CloudEvents 1.0: `source` is a URI-reference (RFC 3986) that is not empty.
+fn uri_reference(node: &Node) -> Read<String> {
+    let good =
+        |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
+    match read::text(node) {
+        Ok(text) if text.chars().all(good) => Ok(text.to_owned()),
+        _ => expected("a URI reference, as \"/watchlistd\" or \"https://example.org/site-7\""),
+    }
+}
+
+/// Nothing here asks who is there, so nothing here may be reached from elsewhere.
+fn loopback(node: &Node) -> Read<SocketAddr> {
+    match read::text(node).map(str::parse::<SocketAddr>) {
+        Ok(Ok(address)) if address.ip().is_loopback() => Ok(address),
+        _ => expected("a loopback address and port, as \"127.0.0.1:9464\" or \"[::1]:9464\""),
+    }
+}
+
+fn filter(node: &Node) -> Read<String> {
+    const WHAT: &str = "a filter, as \"info\" or \"watchlistd=debug,info\"";
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = read::text(node).or_else(|_| expected(WHAT))?;
+    // A mistyped level is a valid filter: one for a module of that name, which silences everything else.
+    for word in text.split(',').map(str::trim) {
+        let level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if let (false, Some(near)) = (level, suggest::nearest(word, LEVELS)) {
+            return expected(format!("{WHAT}; did you mean {near}?"));
+        }
+    }
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(e) => expected(format!("{WHAT} ({e})")),
+    }
+}
+
+/// Two cameras that open the same thing: likely a copied entry. Some devices cannot be opened twice.
+fn warn_of_twins(cameras: &[Camera], report: &Report) {
+    for (i, a) in cameras.iter().enumerate() {
+        for b in cameras.iter().skip(i + 1).filter(|b| same_source(&a.source, &b.source)) {
+            report.warn(format!(
+                "cameras.{}.url: leads to the same picture as cameras.{}.url",
+                show_key(b.id.as_str()),
+                show_key(a.id.as_str())
+            ));
+        }
+    }
+}
+
+fn same_source(a: &CameraSource, b: &CameraSource) -> bool {
+    match (a, b) {
+        (CameraSource::Rtsp(a), CameraSource::Rtsp(b)) => a.url == b.url,
+        (CameraSource::File { path: a, .. }, CameraSource::File { path: b, .. }) => a == b,
+        (CameraSource::V4l2 { device: a }, CameraSource::V4l2 { device: b }) => a == b,
+        _ => false,
+    }
+}
