@@ -12,4 +12,5 @@ pub mod base;
 pub mod types;
 
 pub mod config;
+pub mod image;
 pub mod stats;

@@ -1,0 +1,23 @@
+//! From decoded pictures to what the models take in, and pictures in and out of files.
+//!
+//! ```text
+//!  frame (NV12, I420, RGB; the decoder's own memory)
+//!    ├─ resize ─▶ planar f32 tensor for the detector     one pass: scale, colour, normalise
+//!    └─ warp ───▶ aligned RGB crop ── tensor ─▶ planar f32 tensor for the embedder
+//!  file ── codec ─▶ RGB picture ── draw ─▶ codec ─▶ file
+//! ```
+//!
+//! No full frame is ever converted or copied. Only `codec` does I/O.
+
+pub mod affine;
+pub mod codec;
+pub mod color;
+pub mod draw;
+mod jpeg;
+mod layers;
+pub mod resize;
+pub mod tensor;
+pub mod warp;
+
+#[cfg(test)]
+pub(crate) mod testing;
