@@ -11,6 +11,7 @@
 pub mod base;
 pub mod types;
 
+pub mod align;
 pub mod config;
 pub mod image;
 pub mod stats;
