@@ -14,4 +14,5 @@ pub mod types;
 pub mod align;
 pub mod config;
 pub mod image;
+pub mod source;
 pub mod stats;
