@@ -14,5 +14,6 @@ pub mod types;
 pub mod align;
 pub mod config;
 pub mod image;
+pub mod infer;
 pub mod source;
 pub mod stats;

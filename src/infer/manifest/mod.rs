@@ -1,0 +1,404 @@
+//! Model manifests: what a model is, where it came from, what goes in and what comes out.
+//!
+//! ```text
+//!  config/models/NAME.toml ──read──▶ Manifest ──weights_for(device)──▶ file + SHA-256 ──read_verified──▶ bytes
+//!                                       │
+//!                                       └──▶ ModelId: everything that changes the embedding
+//! ```
+//!
+//! A manifest is parsed once: unknown keys are refused, and all its mistakes are reported together.
+
+mod fields;
+mod id;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+use fields::{Fields, Mistakes};
+
+use super::Alignment;
+use super::onnx::prepare::Rewrite;
+use crate::base::error::{Error, Result};
+use crate::config::Device;
+use crate::err;
+use crate::image::tensor::{ChannelOrder, CropScaling, Normalize};
+use crate::types::frame::MAX_SIDE;
+use crate::types::geometry::{Point, Size};
+
+/// SHA-256 of a file.
+pub type Sha256 = [u8; 32];
+
+/// How the numbers of a model's answer are laid out: which decoder reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `retinaface`: boxes, scores and landmarks relative to anchors at strides 8, 16 and 32.
+    RetinaFace,
+    /// `mobilefacenet`: one vector a crop.
+    MobileFaceNet,
+    /// `facenet`: one vector a crop.
+    FaceNet,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Family; 3] = [Family::RetinaFace, Family::MobileFaceNet, Family::FaceNet];
+
+    /// The name in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Family::RetinaFace => "retinaface",
+            Family::MobileFaceNet => "mobilefacenet",
+            Family::FaceNet => "facenet",
+        }
+    }
+
+    /// True for families of detectors.
+    pub const fn detects(self) -> bool {
+        matches!(self, Family::RetinaFace)
+    }
+}
+
+/// `[input]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// Name in the graph.
+    pub name: String,
+    /// Fixed size; `None` if the model takes any.
+    pub size: Option<Size>,
+    /// From 8-bit samples to the tensor's numbers.
+    pub scaling: CropScaling,
+}
+
+/// `[source]`: where the weights come from and what is known of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Package, with its registry.
+    pub package: String,
+    /// Version of the package.
+    pub version: String,
+    /// File or value inside the package.
+    pub item: String,
+    /// Licence as declared by the package.
+    pub licence: String,
+    /// What is known, and what is not, of the data it was trained on.
+    pub training_data: String,
+}
+
+/// `[import]`: how the file was made from the one that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The published file.
+    pub original: PathBuf,
+    /// Its hash.
+    pub sha256: Sha256,
+    /// Rewrites, in order.
+    pub rewrites: Vec<Rewrite>,
+    /// Devices that run the published graph, with only its batch dimension freed.
+    pub original_on: Vec<DeviceKind>,
+}
+
+/// A kind of device, as `[import] original_on` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// `cpu`
+    Cpu,
+    /// `cuda`
+    Cuda,
+    /// `tensorrt`
+    TensorRt,
+    /// `openvino`
+    OpenVino,
+}
+
+impl DeviceKind {
+    /// The kind of a device.
+    pub const fn of(device: &Device) -> Self {
+        match device {
+            Device::Cpu => DeviceKind::Cpu,
+            Device::Cuda(_) => DeviceKind::Cuda,
+            Device::TensorRt(_) => DeviceKind::TensorRt,
+            Device::OpenVino => DeviceKind::OpenVino,
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "cpu" => DeviceKind::Cpu,
+            "cuda" => DeviceKind::Cuda,
+            "tensorrt" => DeviceKind::TensorRt,
+            "openvino" => DeviceKind::OpenVino,
+            _ => return None,
+        })
+    }
+}
+
+/// What only a detector's manifest says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorSpec {
+    /// Names of the outputs: boxes, scores, landmarks.
+    pub outputs: [String; 3],
+    /// Of two boxes with a larger IoU, the one with the lower score is dropped.
+    pub nms_iou: f32,
+}
+
+/// What only an embedder's manifest says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbedderSpec {
+    /// Name of the output.
+    pub output: String,
+    /// Length of the vector.
+    pub dimension: usize,
+    /// True if the model makes unit vectors itself; they are normalised here in any case.
+    pub normalizes: bool,
+    /// How a face is cut out.
+    pub alignment: Alignment,
+    /// Least similarity at which two faces are taken for one person, if nothing else is configured.
+    pub threshold: f32,
+    /// What that was derived from.
+    pub threshold_basis: String,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Role {
+    /// `detector`
+    Detector(DetectorSpec),
+    /// `embedder`
+    Embedder(EmbedderSpec),
+}
+
+/// A model's manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The manifest's own file, for messages.
+    pub path: PathBuf,
+    /// Name of the model.
+    pub name: String,
+    /// Decoder.
+    pub family: Family,
+    /// What it is for.
+    pub role: Role,
+    /// The file that is loaded, inside the models folder.
+    pub file: PathBuf,
+    /// Its hash.
+    pub sha256: Sha256,
+    /// Origin and licence.
+    pub source: Source,
+    /// Input.
+    pub input: Input,
+    /// How the file was made; `None` if it is as published.
+    pub import: Option<Import>,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// `NoInput`, when there is no such file; `Config`, with every mistake in it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the manifest", path, e))?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses a manifest's text; `path` is for messages.
+    ///
+    /// # Errors
+    /// `Config`, with every mistake in it.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            err!(
+                Config,
+                "manifest {} is not TOML: {}",
+                path.display(),
+                e.to_string().trim().replace('\n', " ")
+            )
+        })?;
+        let mistakes = Mistakes::default();
+        let manifest = Self::from_table(path, &table, &mistakes);
+        let mistakes = mistakes.into_inner();
+        match manifest {
+            Some(manifest) if mistakes.is_empty() => Ok(manifest),
+            _ => Err(err!(Config, "manifest {}: {}", path.display(), mistakes.join("; "))),
+        }
+    }
+
+    /// `None` only with at least one mistake noted.
+    fn from_table(path: &Path, table: &toml::Table, mistakes: &Mistakes) -> Option<Self> {
+        let root = Fields::root(table, mistakes);
+        let name = root.text("name");
+        let detects = root.choice("role", "detector or embedder", |role| match role {
+            "detector" => Some(true),
+            "embedder" => Some(false),
+            _ => None,
+        });
+        let names = Family::ALL.map(Family::as_str).join(", ");
+        let family = root.choice("family", &format!("one of {names}"), |name| {
+            Family::ALL.into_iter().find(|family| family.as_str() == name)
+        });
+        if let (Some(detects), Some(family)) = (detects, family)
+            && detects != family.detects()
+        {
+            root.mistake("family", &format!("{} does not go with this role", family.as_str()));
+        }
+        let file = file_name(&root, "file");
+        let sha256 = hash(&root, "sha256");
+        let source = source(root.section("source"));
+        let input = input(root.section("input"), detects);
+        let import = root.has("import").then(|| import(root.section("import")));
+        let role = match detects {
+            Some(true) => Some(Role::Detector(detector(&root))),
+            Some(false) => Some(Role::Embedder(embedder(&root, input.as_ref()))),
+            None => None,
+        };
+        // Which keys are known depends on the role.
+        if role.is_some() {
+            root.finish();
+        }
+        let path = path.to_path_buf();
+        Some(Self { path, name, family: family?, role: role?, file, sha256, source, input: input?, import })
+    }
+
+    /// The embedder's part.
+    ///
+    /// # Errors
+    /// `Config`, when it is the manifest of a detector.
+    pub fn embedder(&self) -> Result<&EmbedderSpec> {
+        match &self.role {
+            Role::Embedder(spec) => Ok(spec),
+            Role::Detector(_) => {
+                Err(err!(Config, "models.embedder: {} describes a detector", self.path.display()))
+            }
+        }
+    }
+
+    /// The detector's part.
+    ///
+    /// # Errors
+    /// `Config`, when it is the manifest of an embedder.
+    pub fn detector(&self) -> Result<&DetectorSpec> {
+        match &self.role {
+            Role::Detector(spec) => Ok(spec),
+            Role::Embedder(_) => {
+                Err(err!(Config, "models.detector: {} describes an embedder", self.path.display()))
+            }
+        }
+    }
+}
+
+fn source(fields: Fields<'_>) -> Source {
+    let source = Source {
+        package: fields.text("package"),
+        version: fields.text("version"),
+        item: fields.text("item"),
+        licence: fields.text("licence"),
+        training_data: fields.text("training_data"),
+    };
+    fields.finish();
+    source
+}
+
+fn input(fields: Fields<'_>, detects: Option<bool>) -> Option<Input> {
+    let name = fields.text("name");
+    let size = match fields.has("size") || detects == Some(false) {
+        true => Some(size(&fields, "size")),
+        false => None,
+    };
+    fields.choice("layout", "nchw", |layout| (layout == "nchw").then_some(()));
+    let order = fields.choice("order", "rgb or bgr", |order| match order {
+        "rgb" => Some(ChannelOrder::Rgb),
+        "bgr" => Some(ChannelOrder::Bgr),
+        _ => None,
+    });
+    let whiten = fields.has("whiten") && fields.flag("whiten");
+    let fixed = if whiten { None } else { Some((fields.numbers("mean"), fields.numbers("scale"))) };
+    fields.finish();
+    let order = order?;
+    let scaling = match fixed {
+        Some((mean, scale)) => CropScaling::Fixed(Normalize { order, mean, scale }),
+        None => CropScaling::Whiten(order),
+    };
+    Some(Input { name, size, scaling })
+}
+
+fn import(fields: Fields<'_>) -> Import {
+    let names = Rewrite::ALL.map(Rewrite::as_str).join(", ");
+    let import = Import {
+        original: file_name(&fields, "original"),
+        sha256: hash(&fields, "sha256"),
+        rewrites: fields.choices("rewrites", &format!("a list of {names}"), Rewrite::from_name),
+        original_on: fields.choices(
+            "original_on",
+            "a list of cpu, cuda, tensorrt, openvino",
+            DeviceKind::from_name,
+        ),
+    };
+    fields.finish();
+    import
+}
+
+fn detector(root: &Fields<'_>) -> DetectorSpec {
+    let output = root.section("output");
+    let outputs = [output.text("boxes"), output.text("scores"), output.text("landmarks")];
+    let nms_iou = output.number("nms_iou", 0.05, 0.95);
+    output.finish();
+    DetectorSpec { outputs, nms_iou }
+}
+
+fn embedder(root: &Fields<'_>, input: Option<&Input>) -> EmbedderSpec {
+    let output = root.section("output");
+    let (name, dimension) = (output.text("name"), output.count("dimension", 8192) as usize);
+    let normalizes = output.flag("normalizes");
+    output.finish();
+    let aligned = root.section("alignment");
+    let alignment = alignment(&aligned);
+    if input.is_some_and(|input| input.size != Some(alignment.size())) {
+        aligned.mistake("size", "differs from input.size");
+    }
+    aligned.finish();
+    let thresholds = root.section("thresholds");
+    let (threshold, threshold_basis) = (thresholds.number("similarity", -1.0, 1.0), thresholds.text("basis"));
+    thresholds.finish();
+    EmbedderSpec { output: name, dimension, normalizes, alignment, threshold, threshold_basis }
+}
+
+fn alignment(fields: &Fields<'_>) -> Alignment {
+    let five_points = fields.choice("kind", "five-point or box-margin", |kind| match kind {
+        "five-point" => Some(true),
+        "box-margin" => Some(false),
+        _ => None,
+    });
+    let size = size(fields, "size");
+    match five_points {
+        Some(false) => Alignment::BoxMargin { size, margin: fields.number("margin", 0.0, 1.0) },
+        _ => {
+            let template = fields.lists::<5, 2>("template").map(|[x, y]| Point { x, y });
+            Alignment::FivePoint { size, template }
+        }
+    }
+}
+
+fn size(fields: &Fields<'_>, key: &'static str) -> Size {
+    let [width, height] = fields.numbers::<2>(key);
+    let good = |side: f32| side.fract() == 0.0 && (1.0..=MAX_SIDE as f32).contains(&side);
+    if !(good(width) && good(height)) && fields.has(key) {
+        fields.mistake(key, "expected [width, height] in whole pixels");
+    }
+    Size::new(width as u32, height as u32)
+}
+
+/// A file inside the models folder: one name, so that a manifest cannot reach outside.
+fn file_name(fields: &Fields<'_>, key: &'static str) -> PathBuf {
+    let name = PathBuf::from(fields.text(key));
+    if fields.has(key) && name.file_name() != Some(name.as_os_str()) {
+        fields.mistake(key, "expected the name of a file in the models folder, without folders");
+    }
+    name
+}
+
+fn hash(fields: &Fields<'_>, key: &'static str) -> Sha256 {
+    let parse = |text: &str| crate::types::ids::ModelId::from_hex(text).map(|id| id.0);
+    fields.choice(key, "64 hexadecimal digits", parse).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Running models: the runtime, the devices, the manifests and the embedders.
+//!
+//! ```text
+//!  runtime ─▶ ort::Runtime ─┐
+//!  manifest ─▶ verified bytes ├─▶ ort::Session ─▶ OnnxEmbedder, detect::RetinaFace
+//!  config::Device ──────────┘         ▲
+//!                       models::Models opens one of each for every worker; plan::PoolPlan says how many
+//! ```
+
+mod denormals;
+pub mod embedder;
+pub mod manifest;
+pub mod models;
+pub mod onnx;
+pub mod ort;
+mod placement;
+pub mod plan;
+pub mod prepare;
+pub mod runtime;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use placement::Placement;
+pub use prepare::{PrepareReport, prepare};
+
+use crate::base::error::Result;
+use crate::types::embedding::Embedding;
+use crate::types::face::FaceCrop;
+use crate::types::geometry::{Point, Size};
+use crate::types::ids::ModelId;
+
+/// How a face must be cut out for an embedder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Alignment {
+    /// A similarity transform takes the five landmarks to these points (Umeyama 1991).
+    FivePoint {
+        /// Crop size.
+        size: Size,
+        /// Where the landmarks go, in the crop's pixels.
+        template: [Point; 5],
+    },
+    /// The face's box with a margin on each side, stretched to the crop (FaceNet).
+    BoxMargin {
+        /// Crop size.
+        size: Size,
+        /// Part of the box's side added on each side: 0.15 is 15 %.
+        margin: f32,
+    },
+}
+
+impl Alignment {
+    /// The crop's size.
+    pub fn size(&self) -> Size {
+        match self {
+            Alignment::FivePoint { size, .. } | Alignment::BoxMargin { size, .. } => *size,
+        }
+    }
+}
+
+/// Turns crops into embeddings. One worker owns one embedder.
+pub trait Embedder: Send {
+    /// The model.
+    fn model(&self) -> ModelId;
+    /// Length of its vectors.
+    fn dimension(&self) -> usize;
+    /// Most crops in one call.
+    fn max_batch(&self) -> usize;
+    /// Embeds up to `max_batch` crops, in order. A crop whose output is no vector gets an error of its own.
+    ///
+    /// # Errors
+    /// The outer error: inference failed as a whole.
+    fn embed(&mut self, crops: &[FaceCrop]) -> Result<Vec<Result<Embedding>>>;
+}
