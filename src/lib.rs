@@ -13,6 +13,7 @@ pub mod types;
 
 pub mod align;
 pub mod config;
+pub mod detect;
 pub mod image;
 pub mod infer;
 pub mod source;
