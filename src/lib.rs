@@ -18,3 +18,4 @@ pub mod image;
 pub mod infer;
 pub mod source;
 pub mod stats;
+pub mod track;
