@@ -15,6 +15,7 @@ pub mod align;
 pub mod config;
 pub mod detect;
 pub mod image;
+pub mod index;
 pub mod infer;
 pub mod source;
 pub mod stats;
