@@ -14,6 +14,7 @@ pub mod types;
 pub mod align;
 pub mod config;
 pub mod detect;
+pub mod gallery;
 pub mod image;
 pub mod index;
 pub mod infer;

@@ -1,0 +1,75 @@
+//! Names of identities.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::bail;
+use crate::base::error::Result;
+
+/// Most characters in a name.
+pub const MAX_CHARS: usize = 200;
+
+/// An identity's name: 1 to 200 characters of any script, without white space around it, control characters,
+/// or the marks that turn the direction of the text after them (a name is shown in logs and tables).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Trims and checks.
+    ///
+    /// # Errors
+    /// `Data`, when it is empty, too long, or holds a character that is refused.
+    pub fn new(text: &str) -> Result<Self> {
+        let name = text.trim();
+        let count = name.chars().count();
+        if count == 0 || count > MAX_CHARS {
+            bail!(Data, "a name of {count} characters: expected 1 to {MAX_CHARS}");
+        }
+        if let Some(bad) = name.chars().find(|&c| c.is_control() || misleads(c)) {
+            bail!(
+                Data,
+                "name {name:?} holds {:?}: control characters are refused",
+                bad.escape_unicode().to_string()
+            );
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Line and paragraph separators, and the overrides, embeddings and isolates of Unicode's annex 9. Joiners stay:
+/// Persian and Hindi names need them.
+fn misleads(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_script_is_a_name_and_control_characters_are_not() {
+        for good in ["Ana", "  José-María ", "王小明", "علی‌رضا", "Ἑλένη", "O'Neill, J.", &"ж".repeat(200)]
+        {
+            assert_eq!(Name::new(good).expect(good).as_str(), good.trim());
+        }
+        for bad in ["", "  \t ", "a\nb", "a\u{0}b", "a\u{1b}[31m", "a\u{202E}b", &"ж".repeat(201)] {
+            assert!(Name::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}
