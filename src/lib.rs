@@ -13,6 +13,7 @@ pub mod types;
 
 pub mod align;
 pub mod config;
+pub mod decide;
 pub mod detect;
 pub mod gallery;
 pub mod image;

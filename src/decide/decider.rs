@@ -1,0 +1,310 @@
+//! The decider: keeps each track's evidence and standing, and publishes what changes.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::base::clock::Moment;
+use crate::config;
+use crate::types::decision::{Decision, Stage, Undecided, Verdict};
+use crate::types::embedding::Embedding;
+use crate::types::face::Refusal;
+use crate::types::ids::{IdentityId, ModelId, TrackId};
+use crate::types::matching::{IndexKind, Match};
+
+use super::evidence::{Evidence, MAX_KEPT, Search, Shot, Weighing};
+use super::judge::{Outcome, judge};
+use super::threshold::Thresholds;
+use super::visits::Visits;
+
+/// Most live tracks of all cameras together. Beyond it the one that was heard of longest ago is ended.
+pub const MAX_TRACKS: usize = 4096;
+/// Ended tracks that are remembered, so that a late shot of one does not start it again.
+const MAX_ENDED: usize = 4096;
+
+/// Makes the ids of visits. Injected, so that tests and recordings give the same ids each time.
+pub type NewVisitId = Box<dyn FnMut() -> Uuid + Send>;
+
+/// The gallery that is being searched: it stands in decisions about tracks without a single search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gallery {
+    /// Model of its templates.
+    pub model: ModelId,
+    /// Its generation.
+    pub generation: u64,
+    /// The index that searches it.
+    pub index: IndexKind,
+}
+
+/// What a track says now.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) identity: IdentityId,
+    pub(super) name: Arc<str>,
+    pub(super) stage: Stage,
+    /// The visit id this track publishes under.
+    pub(super) visit: Uuid,
+    /// True if that is the track's own, because it corrects what the track said, while the identity's visit has another.
+    pub(super) corrects: bool,
+    /// The furthest stage this track has published.
+    pub(super) published: Option<Stage>,
+}
+
+/// One live track.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    pub(super) evidence: Evidence,
+    pub(super) refusals: [u32; Refusal::ALL.len()],
+    pub(super) dropped: u32,
+    pub(super) standing: Option<Standing>,
+    /// True once `unknown` was published while the track lived.
+    pub(super) was_unknown: bool,
+    /// Visit id of an `unknown` that is the track's last word.
+    pub(super) unknown: Option<Uuid>,
+    /// True once anything was published about the track. Only one that has said nothing may join a visit in silence.
+    pub(super) spoken: bool,
+    /// When the track was last heard of, in calls.
+    pub(super) touched: u64,
+}
+
+/// Turns shots into decisions, for all cameras.
+///
+/// Feed it in order for each track: shots as their embeddings arrive, refusals and drops as they happen, and `ended`
+/// after the last of them (what arrives later is ignored). Every method answers with the decisions to publish.
+pub struct Decider {
+    pub(super) rules: config::Decide,
+    pub(super) thresholds: Thresholds,
+    pub(super) gallery: Gallery,
+    pub(super) new_id: NewVisitId,
+    pub(super) tracks: BTreeMap<TrackId, Track>,
+    pub(super) visits: Visits,
+    pub(super) ended: HashSet<TrackId>,
+    pub(super) ended_order: VecDeque<TrackId>,
+    pub(super) calls: u64,
+    pub(super) latest: Option<Moment>,
+}
+
+impl fmt::Debug for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decider({} tracks, {} visits)", self.tracks.len(), self.visits.len())
+    }
+}
+
+impl Decider {
+    /// A decider without history.
+    pub fn new(rules: config::Decide, thresholds: Thresholds, gallery: Gallery, new_id: NewVisitId) -> Self {
+        Self {
+            rules,
+            thresholds,
+            gallery,
+            new_id,
+            tracks: BTreeMap::new(),
+            visits: Visits::default(),
+            ended: HashSet::new(),
+            ended_order: VecDeque::new(),
+            calls: 0,
+            latest: None,
+        }
+    }
+
+    /// Live tracks and visits remembered, for metrics.
+    pub fn load(&self) -> (usize, usize) {
+        (self.tracks.len(), self.visits.len())
+    }
+
+    /// Takes in an embedded shot of a track. `search` is called at most twice, or once for each shot kept when the
+    /// gallery has changed since the last one.
+    pub fn shot(
+        &mut self,
+        track: &TrackId,
+        shot: Shot,
+        search: &dyn Fn(&Embedding) -> Match,
+    ) -> Vec<Decision> {
+        let mut out = Vec::new();
+        let now = shot.captured;
+        self.latest = Some(self.latest.map_or(now, |latest| latest.max(now)));
+        let how = self.weighing(track);
+        let Some(state) = self.track(track, &mut out) else { return out };
+        state.evidence.add(shot, how, search);
+        self.note_gallery(track);
+        self.review(track, now, &mut out);
+        out
+    }
+
+    /// A crop of the track was not good enough to be embedded.
+    pub fn refused(&mut self, track: &TrackId, refusal: Refusal) -> Vec<Decision> {
+        let mut out = Vec::new();
+        let place = Refusal::ALL.iter().position(|r| *r == refusal);
+        if let Some(state) = self.track(track, &mut out)
+            && let Some(count) = place.and_then(|place| state.refusals.get_mut(place))
+        {
+            *count = count.saturating_add(1);
+        }
+        out
+    }
+
+    /// A crop of the track was good enough and was dropped under load.
+    pub fn dropped(&mut self, track: &TrackId) -> Vec<Decision> {
+        let mut out = Vec::new();
+        if let Some(state) = self.track(track, &mut out) {
+            state.dropped = state.dropped.saturating_add(1);
+        }
+        out
+    }
+
+    /// The track is over, last seen at `last_seen` (not: noticed at). Call it for tracks that counted. Its
+    /// embeddings are wiped.
+    pub fn ended(&mut self, track: &TrackId, last_seen: Moment) -> Vec<Decision> {
+        let mut out = Vec::new();
+        self.latest = Some(self.latest.map_or(last_seen, |latest| latest.max(last_seen)));
+        if self.track(track, &mut out).is_some() {
+            self.conclude(track, last_seen, &mut out);
+        }
+        out
+    }
+
+    /// The gallery was replaced: live tracks are searched again, so that who was removed is withdrawn and who was
+    /// added is found.
+    pub fn gallery_changed(
+        &mut self,
+        gallery: Gallery,
+        search: &dyn Fn(&Embedding) -> Match,
+    ) -> Vec<Decision> {
+        self.gallery = gallery;
+        self.review_all(search)
+    }
+
+    /// The policy was replaced: it applies to live tracks at once.
+    pub fn policy_changed(
+        &mut self,
+        rules: config::Decide,
+        thresholds: Thresholds,
+        search: &dyn Fn(&Embedding) -> Match,
+    ) -> Vec<Decision> {
+        self.rules = rules;
+        self.thresholds = thresholds;
+        self.review_all(search)
+    }
+
+    fn review_all(&mut self, search: Search<'_>) -> Vec<Decision> {
+        let mut out = Vec::new();
+        let live: Vec<TrackId> = self.tracks.keys().cloned().collect();
+        for track in live {
+            let how = self.weighing(&track);
+            let Some(state) = self.tracks.get_mut(&track).filter(|t| !t.evidence.is_empty()) else {
+                continue;
+            };
+            state.evidence.search_again(how, search);
+            let captured = state.evidence.last_captured();
+            if let Some(now) = captured.max(self.latest) {
+                self.review(&track, now, &mut out);
+            }
+        }
+        out
+    }
+
+    /// The state of a live track, new if it was not heard of before; `None` for one that has ended.
+    fn track(&mut self, track: &TrackId, out: &mut Vec<Decision>) -> Option<&mut Track> {
+        if self.ended.contains(track) {
+            return None;
+        }
+        if self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(track) {
+            self.evict(out);
+        }
+        self.calls += 1;
+        let state = self.tracks.entry(track.clone()).or_default();
+        state.touched = self.calls;
+        Some(state)
+    }
+
+    fn evict(&mut self, out: &mut Vec<Decision>) {
+        let oldest = self.tracks.iter().min_by_key(|(_, t)| t.touched).map(|(id, t)| (id.clone(), t));
+        if let Some((id, seen)) = oldest.map(|(id, t)| (id, t.evidence.last_captured().or(self.latest))) {
+            match seen {
+                Some(seen) => self.conclude(&id, seen, out),
+                None => drop(self.tracks.remove(&id)),
+            }
+        }
+    }
+
+    pub(super) fn weighing(&self, track: &TrackId) -> Weighing {
+        let fuse = (self.rules.fuse as usize).clamp(1, MAX_KEPT);
+        let keep = fuse.max(self.rules.confirm as usize).min(MAX_KEPT);
+        Weighing { fuse, keep, threshold: self.thresholds.of(&track.camera).value }
+    }
+
+    fn note_gallery(&mut self, track: &TrackId) {
+        if let Some(fused) = self.tracks.get(track).and_then(|t| t.evidence.fused()) {
+            self.gallery.generation = fused.generation;
+            self.gallery.index = fused.index;
+        }
+    }
+
+    /// Judges a live track, and publishes what follows.
+    fn review(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
+        let threshold = self.thresholds.of(&id.camera).value;
+        let Some(track) = self.tracks.get(id) else { return };
+        let held = track.standing.as_ref().map(|s| s.identity);
+        let outcome = judge(&track.evidence, &self.rules, threshold, held);
+        let unknown = outcome == Outcome::Unknown;
+        self.settle(id, outcome, now, out);
+        if unknown && self.tracks.get(id).is_some_and(|t| !t.was_unknown) {
+            let visit = (self.new_id)();
+            if let Some(track) = self.tracks.get_mut(id) {
+                (track.was_unknown, track.unknown) = (true, Some(visit));
+            }
+            out.extend(self.decision(id, Verdict::Unknown, visit, now));
+        }
+    }
+
+    /// Judges a track for the last time, strictly, publishes its final verdict and forgets it.
+    fn conclude(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Decision>) {
+        let threshold = self.thresholds.of(&id.camera).value;
+        let Some(track) = self.tracks.get(id) else { return };
+        let outcome = judge(&track.evidence, &self.rules, threshold, None);
+        self.settle(id, outcome.clone(), last_seen, out);
+        let Some(track) = self.tracks.get(id) else { return };
+        if track.standing.is_none() && !(outcome == Outcome::Unknown && track.unknown.is_some()) {
+            let verdict = self.verdict_without_identity(track, &outcome);
+            let visit = track.unknown.unwrap_or_else(&mut self.new_id);
+            out.extend(self.decision(id, verdict, visit, last_seen));
+        }
+        self.leave(id, last_seen, out);
+        self.tracks.remove(id);
+        self.remember_ended(id);
+        self.visits.prune(last_seen, self.rules.cooldown);
+    }
+
+    fn verdict_without_identity(&self, track: &Track, outcome: &Outcome) -> Verdict {
+        let embedded = track.evidence.shots();
+        let enough_but_for_drops = embedded.saturating_add(track.dropped) >= self.rules.fair_shots;
+        let commonest = || {
+            let counts = Refusal::ALL.into_iter().zip(track.refusals).filter(|(_, count)| *count > 0);
+            // `max_by_key` keeps the last of equals: reversed, the first in the table wins.
+            counts.rev().max_by_key(|(_, count)| *count).map(|(refusal, _)| refusal)
+        };
+        let (reason, refusal) = match outcome {
+            Outcome::Unknown => return Verdict::Unknown,
+            Outcome::Ambiguous => (Undecided::Ambiguous, None),
+            _ if track.dropped > 0 && (embedded == 0 || enough_but_for_drops) => (Undecided::Overload, None),
+            _ => match commonest().filter(|_| embedded == 0) {
+                Some(refusal) => (Undecided::NoGoodShot, Some(refusal)),
+                None => (Undecided::TooShort, None),
+            },
+        };
+        Verdict::Undecided { reason, refusal }
+    }
+
+    fn remember_ended(&mut self, id: &TrackId) {
+        if self.ended.insert(id.clone()) {
+            self.ended_order.push_back(id.clone());
+        }
+        if self.ended_order.len() > MAX_ENDED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}
