@@ -15,6 +15,7 @@ pub mod align;
 pub mod config;
 pub mod decide;
 pub mod detect;
+pub mod events;
 pub mod gallery;
 pub mod image;
 pub mod index;
