@@ -20,6 +20,7 @@ pub mod gallery;
 pub mod image;
 pub mod index;
 pub mod infer;
+pub mod sinks;
 pub mod source;
 pub mod stats;
 pub mod track;
