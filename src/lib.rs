@@ -12,6 +12,7 @@ pub mod base;
 pub mod types;
 
 pub mod align;
+pub mod api;
 pub mod config;
 pub mod decide;
 pub mod detect;
