@@ -21,6 +21,7 @@ pub mod gallery;
 pub mod image;
 pub mod index;
 pub mod infer;
+pub mod pipeline;
 pub mod sinks;
 pub mod source;
 pub mod stats;

@@ -1,0 +1,319 @@
+//! The daemon's wiring: cameras, workers, decider and publisher, started, changed and drained together.
+//!
+//! ```text
+//!   start()   workers, decider, gallery watcher; then each camera's lane and supervisor
+//!   apply()   a reload: cameras come, go, reconnect or are retuned; thresholds change; the others do not notice
+//!   drain()   cameras stop ─▶ tracks end ─▶ shots are embedded ─▶ decisions are made ─▶ events are published
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::budget;
+use super::judge::{Judge, Message, Policy};
+use super::lane::Lane;
+use super::outlet::Outlet;
+use super::pool::{Batching, Pool};
+use super::tuning::Tuning;
+use super::worker::Worker;
+use crate::align::Aligner;
+use crate::base::clock::{Clock, Moment};
+use crate::base::error::{Error, Result};
+use crate::base::join::join_within;
+use crate::base::shutdown::{self, Stop, Stopper};
+use crate::config::diff::{CameraChange, Changes};
+use crate::config::{Camera, Config};
+use crate::daemon::watchdog::{Beat, Heartbeats};
+use crate::err;
+use crate::events::EventMaker;
+use crate::gallery::snapshot::Warning;
+use crate::gallery::{GallerySnapshot, SharedGallery};
+use crate::infer::models::Models;
+use crate::sinks::Publisher;
+use crate::source::supervisor::{Handle, Opener, Supervisor};
+use crate::stats::{Stats, recognising_within};
+use crate::types::decision::Decision;
+use crate::types::ids::CameraId;
+
+/// How long a reload waits for a camera that it closes.
+const RECONNECT: Duration = Duration::from_secs(3);
+
+/// What the pipeline works with. Shared, cheap to clone.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Stages tell the watchdog through it.
+    pub heartbeats: Arc<Heartbeats>,
+    /// The enrolled identities.
+    pub gallery: Arc<SharedGallery>,
+    /// Makes events.
+    pub maker: Arc<EventMaker>,
+    /// Takes events.
+    pub publisher: Arc<Publisher>,
+    /// Opens cameras.
+    pub opener: Arc<dyn Opener>,
+}
+
+/// A running camera.
+struct Running {
+    lane: Arc<Lane>,
+    outlet: Arc<Outlet>,
+    handle: Handle,
+    // Dropped to stop the supervisor.
+    stopper: Stopper,
+}
+
+/// The running pipeline.
+pub struct Live {
+    around: Surroundings,
+    aligner: Aligner,
+    default_threshold: f32,
+    pool: Arc<Pool>,
+    judge: Sender<Message>,
+    cameras: BTreeMap<CameraId, Running>,
+    /// Connections already used by cameras that were replaced, so that track ids stay unique.
+    epochs: BTreeMap<CameraId, u32>,
+    workers: Vec<JoinHandle<()>>,
+    decider: JoinHandle<()>,
+    watcher: (Stopper, JoinHandle<()>),
+}
+
+impl Live {
+    /// Starts everything; cameras may still be connecting when it returns.
+    ///
+    /// # Errors
+    /// What the models give; `Temporary`, when the system gives no thread.
+    pub fn start(config: &Config, models: &Models, around: Surroundings) -> Result<Self> {
+        let plan = models.plan();
+        let batching = Batching { max: plan.max_batch, wait: plan.max_wait };
+        let pool = Arc::new(Pool::new(batching, config.inference.max_crop_age, around.clock.clone()));
+        let (judge, heard) = bounded(budget::DECIDER_QUEUE);
+        let workers = start_workers(plan.workers, models, &pool, &judge, &around)?;
+        let policy = Policy::of(config, models.default_threshold());
+        let decider = start_decider(policy, heard, &around)?;
+        let watcher = start_watcher(&around, judge.clone())?;
+        let mut live = Self {
+            aligner: Aligner::new(models.alignment().clone(), config.quality.clone())?,
+            default_threshold: models.default_threshold(),
+            around,
+            pool,
+            judge,
+            cameras: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            workers,
+            decider,
+            watcher,
+        };
+        for camera in &config.cameras {
+            live.add(camera, config)?;
+        }
+        Ok(live)
+    }
+
+    /// Applies a reload. An untouched camera loses no frame. Answers which cameras could not be started, and why; the
+    /// others run.
+    pub fn apply(&mut self, config: &Config, changes: &Changes) -> Vec<(CameraId, Error)> {
+        // Thresholds first: a camera that comes with this reload is decided on with them.
+        let policy = Policy::of(config, self.default_threshold);
+        let _ = self.judge.send(Message::Policy(Box::new(policy)));
+        let mut failed = Vec::new();
+        for id in &changes.removed {
+            self.remove(id, RECONNECT);
+        }
+        for camera in &config.cameras {
+            let reconnect = changes.changed.contains(&(camera.id.clone(), CameraChange::Reconnect));
+            if reconnect {
+                self.remove(&camera.id, RECONNECT);
+            }
+            match self.cameras.get(&camera.id) {
+                Some(running) => running.retune(camera, config),
+                None => failed.extend(self.add(camera, config).err().map(|e| (camera.id.clone(), e))),
+            }
+        }
+        failed
+    }
+
+    /// Cameras that wait, for a refused password too, are tried at once.
+    pub fn retry_waiting(&self) {
+        self.cameras.values().for_each(|running| running.handle.retry_now());
+    }
+
+    /// True once every camera's supervisor has ended by itself (files that were played to their end).
+    pub fn all_ended(&self) -> bool {
+        !self.cameras.is_empty() && self.cameras.values().all(|running| running.handle.is_finished())
+    }
+
+    /// Stops the cameras, finishes what was seen, and ends every thread but the publisher's. True if all of it was done
+    /// within [`budget::DRAIN`].
+    pub fn drain(mut self) -> bool {
+        let started = Instant::now();
+        let left = || budget::DRAIN.saturating_sub(started.elapsed());
+        let ids: Vec<CameraId> = self.cameras.keys().cloned().collect();
+        // All told first, then waited for: they stop side by side.
+        self.cameras.values_mut().for_each(|running| running.stopper.stop());
+        ids.iter().for_each(|id| self.remove(id, left()));
+        let settled = self.pool.settle(left());
+        self.pool.close();
+        self.watcher.0.stop();
+        drop(self.judge);
+        let mut finished = settled;
+        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1]) {
+            finished &= join_within(thread, left());
+        }
+        finished
+    }
+
+    fn add(&mut self, camera: &Camera, config: &Config) -> Result<()> {
+        let around = &self.around;
+        let stats =
+            around.stats.add_camera(&camera.id, around.clock.now(), recognising_within(camera.detect_fps));
+        let lane =
+            Arc::new(Lane::new(camera.id.clone(), self.aligner.clone(), Tuning::of(camera, config), stats));
+        let outlet = Arc::new(Outlet::new(lane.clone(), self.pool.clone(), around));
+        let (stopper, stop) = shutdown::channel();
+        let first_epoch = self.epochs.get(&camera.id).copied().unwrap_or(0) + 1;
+        let handle = Supervisor::spawn(
+            camera.clone(),
+            first_epoch,
+            around.opener.clone(),
+            around.clock.clone(),
+            stop,
+            outlet.clone(),
+        )?;
+        self.cameras.insert(camera.id.clone(), Running { lane, outlet, handle, stopper });
+        Ok(())
+    }
+
+    /// Stops a camera and waits at most `patience` for its thread: a stuck tear-down holds nobody up.
+    fn remove(&mut self, id: &CameraId, patience: Duration) {
+        let Some(mut running) = self.cameras.remove(id) else { return };
+        running.stopper.stop();
+        running.handle.join_within(patience);
+        let epoch = running.outlet.epoch();
+        self.epochs.insert(id.clone(), epoch);
+        running.lane.ask_to_end(epoch);
+        self.pool.ring(&running.lane);
+        self.around.stats.remove_camera(id);
+    }
+}
+
+impl Running {
+    fn retune(&self, camera: &Camera, config: &Config) {
+        self.lane.retune(Tuning::of(camera, config));
+        self.handle.set_detect_fps(camera.detect_fps);
+    }
+}
+
+fn start_workers(
+    count: usize,
+    models: &Models,
+    pool: &Arc<Pool>,
+    judge: &Sender<Message>,
+    around: &Surroundings,
+) -> Result<Vec<JoinHandle<()>>> {
+    (1..=count)
+        .map(|number| {
+            let name = format!("worker {number}");
+            let worker = Worker {
+                detector: models.detector()?,
+                embedder: models.embedder()?,
+                pool: pool.clone(),
+                judge: judge.clone(),
+                stats: around.stats.clone(),
+                beat: around.heartbeats.register(&name, budget::INFERENCE_STUCK),
+                clock: around.clock.clone(),
+            };
+            spawn(name, move || worker.run())
+        })
+        .collect()
+}
+
+fn start_decider(
+    policy: Policy,
+    heard: crossbeam_channel::Receiver<Message>,
+    around: &Surroundings,
+) -> Result<JoinHandle<()>> {
+    let mut judge = Judge::new(
+        policy,
+        around.gallery.clone(),
+        Box::new(uuid::Uuid::now_v7),
+        around.stats.gallery.search.clone(),
+    );
+    let beat = around.heartbeats.register("decider", budget::DECISION_STUCK);
+    let around = around.clone();
+    spawn("decider".to_owned(), move || {
+        for message in heard {
+            let shot = match &message {
+                Message::Embedded(shot, _) => Some(shot.captured),
+                _ => None,
+            };
+            beat.work(|| judge.hear(message).iter().for_each(|decision| announce(decision, shot, &around)));
+        }
+    })
+}
+
+/// Publishes a decision and counts it. Its latency counts if `shot`, captured then, led to it: a verdict at a track's end
+/// waited for nobody.
+fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
+    let now = around.clock.now();
+    if let Some(camera) = around.stats.camera(&decision.track.camera) {
+        let latency = (shot == Some(decision.captured)).then(|| now.since(decision.captured));
+        camera.decided((&decision.verdict).into(), latency, now);
+    }
+    around.publisher.publish(around.maker.decision(decision, now));
+}
+
+/// Looks for changes of the gallery and swaps the snapshot, without holding the decider up.
+fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopper, JoinHandle<()>)> {
+    let (stopper, stop) = shutdown::channel();
+    let beat = around.heartbeats.register("gallery", Duration::from_secs(300));
+    let around = around.clone();
+    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge))?;
+    Ok((stopper, thread))
+}
+
+fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>) {
+    let mut failed = false;
+    while !stop.wait(budget::GALLERY_POLL) {
+        match beat.work(|| around.gallery.refresh()) {
+            Ok(changed) => {
+                failed = false;
+                if let Some((snapshot, warnings)) = changed {
+                    note_gallery(&snapshot, &warnings, &around.stats);
+                    let _ = judge.send(Message::Gallery);
+                }
+            }
+            Err(error) if !failed => {
+                failed = true;
+                tracing::warn!(
+                    error = error.chain(),
+                    "the gallery cannot be read; the last one read stays in use"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Counts and logs the snapshot in use.
+pub fn note_gallery(snapshot: &GallerySnapshot, warnings: &[Warning], stats: &Stats) {
+    let (identities, templates) = (snapshot.identities().len(), snapshot.templates());
+    let generation = snapshot.generation();
+    stats.gallery.swapped(snapshot.index(), identities as u64, templates as u64, generation);
+    tracing::info!(identities, templates, generation, "gallery in use");
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(run)
+        .map_err(|e| err!(Temporary, "cannot start the thread {name:?}").because(e))
+}
