@@ -14,6 +14,7 @@ pub mod types;
 pub mod align;
 pub mod api;
 pub mod config;
+pub mod daemon;
 pub mod decide;
 pub mod detect;
 pub mod events;

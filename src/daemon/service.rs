@@ -1,0 +1,273 @@
+//! The daemon, from the checked configuration to its exit code.
+//!
+//! ```text
+//!   open: models, gallery, sinks, sockets ─▶ READY ─▶ wait: SIGHUP ─▶ reload, all or nothing
+//!                                                       SIGTERM ─▶ STOPPING ─▶ drain ─▶ 0
+//!                                                       nobody reads our events any more ─▶ drain ─▶ 74
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{select, tick};
+use uuid::Uuid;
+
+use super::logging;
+use super::signals::{Signal, Signals};
+use super::state::{LifeCycle, Need, Phase};
+use super::systemd::Notifier;
+use super::watchdog::{self, Heartbeats};
+use crate::api::{Report, http, status};
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::error::Result;
+use crate::base::shutdown;
+use crate::config::load::{self, Loaded};
+use crate::config::place::Place;
+use crate::config::{Config, Events, diff};
+use crate::err;
+use crate::events::{EventMaker, Ids};
+use crate::gallery::SharedGallery;
+use crate::infer::models::Models;
+use crate::pipeline::budget;
+use crate::pipeline::live::{Live, Surroundings, note_gallery};
+use crate::sinks;
+use crate::sinks::Publisher;
+use crate::source::gst;
+use crate::stats::{InferenceSetup, Stats};
+
+/// How long loading may take before systemd is asked for more time, and how much is asked for. A GPU engine takes minutes.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
+
+/// How often we look whether a file camera was played to its end.
+const LOOK_AROUND: Duration = Duration::from_millis(500);
+
+/// Runs until told to stop. `file` is read again at SIGHUP.
+///
+/// # Errors
+/// What could not be opened, before anything is ready; or that the events could not be delivered.
+pub fn run(loaded: Loaded, file: Option<PathBuf>) -> Result<()> {
+    // Before any thread starts, so that all of them leave signals to the handler.
+    let signals = Signals::install()?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let Some(mut daemon) = Daemon::open(loaded.config, &signals)? else {
+        tracing::info!("stopped before it was ready");
+        return Ok(());
+    };
+    daemon.ready()?;
+    let ended = daemon.serve(&signals, file.as_deref());
+    daemon.stop(ended)
+}
+
+struct Daemon {
+    config: Config,
+    around: Surroundings,
+    life: Arc<LifeCycle>,
+    live: Live,
+    notifier: Notifier,
+    _status: status::Server,
+    _http: Option<http::Server>,
+    watchdog: shutdown::Stopper,
+}
+
+impl Daemon {
+    /// Opens everything but cameras, which connect in their own time. `None`: told to stop meanwhile.
+    fn open(config: Config, signals: &Signals) -> Result<Option<Self>> {
+        let notifier = Notifier;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let stats = Arc::new(Stats::new(clock.now()));
+        let heartbeats = Heartbeats::new(clock.clone());
+        let life = Arc::new(LifeCycle::default());
+        let report = Report {
+            stats: stats.clone(),
+            beats: heartbeats.clone(),
+            life: life.clone(),
+            clock: clock.clone(),
+        };
+
+        // The socket first: it is what tells two daemons apart.
+        let status = status::Server::start(&config.control.socket, report.clone())?;
+        let http = config.http.listen.map(|listen| http::Server::start(listen, report)).transpose()?;
+        gst::init()?;
+        let loading = keep_extending(notifier);
+        let models = Models::load(&config.models, &config.inference)?;
+        life.have(Need::Models);
+        if told_to_stop(signals) {
+            return Ok(None);
+        }
+        let (gallery, warnings) = SharedGallery::open(
+            &config.gallery.path,
+            models.model_id(),
+            models.dimension(),
+            config.gallery.index,
+        )?;
+        note_gallery(&gallery.current(), &warnings, &stats);
+        let gallery = Arc::new(gallery);
+        life.have(Need::Gallery);
+
+        let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
+        let publishing = heartbeats.register("publisher", budget::DECISION_STUCK);
+        let publisher = Arc::new(Publisher::start(
+            sinks::from_config(&sparing_the_journal(&config.events))?,
+            stats.clone(),
+            publishing,
+        )?);
+        let opener = Arc::new(gst::GstOpener::new(clock.clone()));
+        let around =
+            Surroundings { clock, stats, heartbeats: heartbeats.clone(), gallery, maker, publisher, opener };
+        note_models(&models, &around);
+        let live = Live::start(&config, &models, around.clone())?;
+        life.have(Need::Stages);
+        if told_to_stop(signals) {
+            live.drain();
+            return Ok(None);
+        }
+        drop(loading);
+
+        let (watchdog, watched) = shutdown::channel();
+        watchdog::feed(heartbeats, notifier, watched)?;
+        Ok(Some(Self { config, around, life, live, notifier, _status: status, _http: http, watchdog }))
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        self.life.become_phase(Phase::Ready)?;
+        if self.config.cameras.is_empty() {
+            tracing::warn!("no camera is configured: add one under [cameras] and reload");
+        }
+        self.notifier.ready(&self.summary());
+        tracing::info!(cameras = self.config.cameras.len(), "ready");
+        Ok(())
+    }
+
+    /// Waits for signals; ends when it is time to stop, with the reason if that is not a signal.
+    fn serve(&mut self, signals: &Signals, file: Option<&Path>) -> Result<()> {
+        let gone = self.around.publisher.gone().clone();
+        let around = tick(LOOK_AROUND);
+        loop {
+            select! {
+                recv(signals.receiver()) -> signal => match signal {
+                    Ok(Signal::Reload) => self.reload(file),
+                    Ok(Signal::Stop) | Err(_) => return Ok(()),
+                },
+                recv(gone) -> _ => return Err(err!(Io, "nobody reads the events any more: standard output is closed")),
+                recv(around) -> _ => if self.live.all_ended() {
+                    tracing::info!("every camera was a file and has been played to its end");
+                    return Ok(());
+                },
+            }
+        }
+    }
+
+    /// Reads the configuration again: all of it, or nothing.
+    fn reload(&mut self, file: Option<&Path>) {
+        self.notifier.reloading();
+        let _ = self.life.become_phase(Phase::Reloading);
+        // Log files and event files are reopened whatever the configuration says: logrotate needs it.
+        self.around.publisher.reopen();
+        match load::load(file, load::environment(), &Place::of_process(file)) {
+            Ok(loaded) => self.apply(loaded),
+            Err(errors) => {
+                for line in errors.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the configuration was not changed: correct it and reload again");
+            }
+        }
+        let _ = self.life.become_phase(Phase::Ready);
+        self.notifier.ready(&self.summary());
+    }
+
+    fn apply(&mut self, loaded: Loaded) {
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let changes = diff::diff(&self.config, &loaded.config);
+        for key in &changes.needs_restart {
+            tracing::warn!(key, "changed, and takes effect at the next restart");
+        }
+        let config = diff::reloaded(&self.config, loaded.config);
+        for (camera, error) in self.live.apply(&config, &changes) {
+            tracing::error!(%camera, error = error.chain(), "could not be started; reload to try again");
+        }
+        // An operator who corrected a password should not have to wait for it to be tried.
+        self.live.retry_waiting();
+        tracing::info!(
+            added = changes.added.len(),
+            removed = changes.removed.len(),
+            changed = changes.changed.len(),
+            "configuration reloaded"
+        );
+        self.config = config;
+    }
+
+    fn stop(mut self, ended: Result<()>) -> Result<()> {
+        self.notifier.stopping();
+        let _ = self.life.become_phase(Phase::Draining);
+        tracing::info!("stopping: finishing what was seen");
+        let drained = self.live.drain();
+        self.watchdog.stop();
+        let Surroundings { publisher, maker, .. } = self.around;
+        drop(maker);
+        let published = match Arc::try_unwrap(publisher) {
+            Ok(publisher) => publisher.finish(Duration::from_secs(1)),
+            Err(_) => Err(err!(Software, "the publisher is still in use")),
+        };
+        let _ = self.life.become_phase(Phase::Stopped);
+        if !drained {
+            tracing::error!("not everything was finished in time");
+        }
+        tracing::info!("stopped");
+        ended.and(published)
+    }
+
+    fn summary(&self) -> String {
+        let gallery = self.around.gallery.current();
+        format!("{} cameras, {} identities", self.config.cameras.len(), gallery.identities().len())
+    }
+}
+
+/// True if a stop came while something slow was loaded. A reload that came meanwhile has nothing to do.
+fn told_to_stop(signals: &Signals) -> bool {
+    signals.receiver().try_iter().any(|signal| signal == Signal::Stop)
+}
+
+/// Under systemd standard output ends in the journal: an event that is an entry there already would stand there twice.
+fn sparing_the_journal(events: &Events) -> Events {
+    let twice = events.journal && events.stdout && logging::stdout_is_journal();
+    if twice {
+        tracing::info!(
+            "events go to the journal as entries of their own, not also as lines of standard output"
+        );
+    }
+    Events { stdout: events.stdout && !twice, ..events.clone() }
+}
+
+/// Asks systemd for more time, again and again, until the guard is dropped.
+fn keep_extending(notifier: Notifier) -> shutdown::Stopper {
+    let (guard, over) = shutdown::channel();
+    let ask = move || {
+        while !over.wait(PATIENCE.0) {
+            notifier.extend_timeout(PATIENCE.1);
+        }
+    };
+    // Without the thread a slow start may run into the unit's timeout, which is what would happen anyway.
+    let _ = std::thread::Builder::new().name("start-up".to_owned()).spawn(ask);
+    guard
+}
+
+fn note_models(models: &Models, around: &Surroundings) {
+    let setup = InferenceSetup {
+        device: models.device().to_string(),
+        detector: models.detector_manifest().name.clone(),
+        embedder: models.embedder_manifest().name.clone(),
+        workers: models.plan().workers as u64,
+    };
+    tracing::info!(
+        device = setup.device,
+        detector = setup.detector,
+        embedder = setup.embedder,
+        model = %models.model_id(),
+        workers = setup.workers,
+        runtime = %models.runtime().library().display(),
+        "models loaded"
+    );
+    around.stats.inference.set_setup(setup);
+}
