@@ -1,0 +1,143 @@
+//! The command line: one file for each subcommand.
+
+pub mod check;
+pub mod compare;
+pub mod context;
+pub mod detect;
+pub mod enroll;
+pub mod faces;
+pub mod man;
+pub mod models;
+pub mod output;
+pub mod recognize;
+pub mod run;
+pub mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::base::error::Result;
+
+/// Face recognition against a watchlist, on live cameras.
+///
+/// The daemon pulls frames from RTSP and local cameras, finds and tracks faces, embeds the best shots of each,
+/// compares them with the enrolled identities and publishes one event for each visit.
+#[derive(Debug, Parser)]
+#[command(name = "watchlistd", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 all well; 1 a check or comparison says no; 64 wrong usage; 65 broken input; 66 input missing; \
+69 something needed is missing; 70 a bug; 73 output cannot be made; 74 input/output error; 75 try again later; \
+77 not allowed; 78 wrong configuration.
+
+A first look, in a checkout after `make setup`:
+  watchlistd detect photo.jpg --out boxes.png
+  watchlistd enroll \"Ada Lovelace\" ada1.jpg ada2.jpg
+  watchlistd recognize party.jpg --out named.png
+  watchlistd run --config config/demo.toml";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    ///
+    /// Everything is said in the configuration; `config/watchlistd.toml` documents each key. Signals: SIGHUP reads cameras
+    /// and thresholds again and reopens files, SIGTERM or SIGINT finishes what was seen and ends, a second one ends at once.
+    Run(run::RunArgs),
+    /// Enrol people from pictures.
+    ///
+    /// Stores a template of the face in each picture under the name, and says for each picture what was done and why. A
+    /// picture with no face, several faces (unless you say which), or a face that is too small, blurred, dark, bright or
+    /// turned away is refused. The same picture again changes nothing, so an interrupted run is simply run again. A running
+    /// daemon takes it in within a second. Exit status 65 when any picture was refused.
+    Enroll(enroll::EnrollArgs),
+    /// Check configuration, models, device, cameras and gallery, and say what is wrong.
+    ///
+    /// Opens everything the daemon would open, once, and prints one table: configuration, credentials, models (hash, shapes,
+    /// a real inference), device, a frame of each camera (decoder in use, size, frame rate), gallery. Exit status 0: all
+    /// well; otherwise the status of the first thing that is wrong. A camera whose password cannot be read is not connected
+    /// to: most cameras lock out who comes without one.
+    Check(check::CheckArgs),
+    /// Show what the running daemon is doing.
+    ///
+    /// Asks the running daemon over its Unix socket: for each camera its state, whether it is recognising, decoder, frame
+    /// rates, drops by reason, tracks, embeddings, and latency from capture to publication. Exit status 69 when no daemon
+    /// answers.
+    Status(status::StatusArgs),
+    /// Find faces in a picture: boxes, landmarks and scores as JSON.
+    ///
+    /// Prints one line of JSON for each picture: its size, and for each face, from left to right, its number, the box, five
+    /// landmarks, score and quality. Pictures are JPEG or PNG.
+    Detect(detect::DetectArgs),
+    /// Compare the faces of two pictures: same person or not.
+    ///
+    /// Takes the largest face of each picture, unless told which, and prints their cosine similarity, the Euclidean distance
+    /// of the normalised embeddings, the threshold, and the verdict. Exit status: 0 the same person, 1 different people.
+    Compare(compare::CompareArgs),
+    /// Name the enrolled people in a picture or a video.
+    ///
+    /// Names the enrolled people in pictures (JPEG, PNG) and videos (whatever GStreamer plays).
+    ///
+    /// A picture gives one line of JSON with every face, from left to right: box, landmarks, quality, the best candidate, and
+    /// the decision. A video goes through the daemon's own stages at full speed: one line for each event, as the daemon
+    /// publishes it, and a last line with every track. The same video gives the same lines, whatever the number of workers.
+    Recognize(recognize::RecognizeArgs),
+    /// Look after model files.
+    ///
+    /// `make setup` runs this; it is needed by hand only for models of your own.
+    Models(models::ModelsArgs),
+    /// Print a completion script for a shell.
+    ///
+    /// For bash: watchlistd completions bash > /etc/bash_completion.d/watchlistd
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder.
+    ///
+    /// One for the program and one for each command: watchlistd.1, watchlistd-run.1, and so on. `make install` puts them
+    /// where `man` finds them.
+    Man {
+        /// The folder; made if it is missing.
+        folder: PathBuf,
+    },
+}
+
+/// What every command that loads the configuration takes.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// Configuration file. Without it: /etc/watchlistd/watchlistd.toml if that exists, else the built-in defaults
+    /// (in a checkout after set-up: the models and the gallery under var/).
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// Runs the command; the code is the process's exit status.
+///
+/// # Errors
+/// What went wrong, with the exit status in its kind.
+pub fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Enroll(args) => enroll::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Recognize(args) => recognize::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::Completions { shell } => {
+            // Into memory first: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "watchlistd", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => man::write(Cli::command(), &folder),
+    }
+}
