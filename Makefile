@@ -1,0 +1,72 @@
+# Two commands on a fresh Debian 12 machine with Rust, pip and npm: `make demo` and `make test`.
+# Each sets the machine up first; what that fetches goes to var/.
+#
+#   make setup GPU=1         ONNX Runtime with CUDA and TensorRT
+#   make setup FROM=DIR      without a network, from a folder made with `scripts/setup --bundle DIR`
+
+SHELL := /bin/bash
+SETUP_FLAGS := $(if $(GPU),--gpu) $(if $(FROM),--from $(FROM))
+MANIFESTS := config/models
+PREPARE := models prepare --manifests $(MANIFESTS) --models var/models --runtime var/lib/libonnxruntime.so --images var/images
+
+prefix ?= /usr/local
+sysconfdir ?= /etc
+unitdir ?= /etc/systemd/system
+INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
+
+.PHONY: help setup demo test bench bench-peers bench-memory lint fmt doc install uninstall man clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Debian packages, ONNX Runtime, models, demo pictures, prepared models
+	@scripts/setup $(SETUP_FLAGS)
+	@cargo build --release --quiet --bin watchlistd
+	@target/release/watchlistd $(PREPARE)
+
+demo: setup ## a camera, the daemon, and a verdict, in a minute (ARGS=--forever runs on)
+	cargo build --release --features demo
+	target/release/watchlistd-demo run $(ARGS)
+
+# Set-up ran: a test that finds no models must fail, not skip.
+test: export WATCHLISTD_REQUIRE_MODELS := 1
+test: ## every test
+	@scripts/setup $(SETUP_FLAGS)
+	@cargo build --all-features --quiet
+	@target/debug/watchlistd $(PREPARE)
+	cargo test --all-features
+
+bench: setup ## Criterion benches of every kernel
+	cargo bench --all-features --bench image --bench detect --bench track --bench index
+
+bench-peers: setup ## the same work in a plain Python loop, in the same run
+	benches/peers/run
+
+bench-memory: setup ## resident memory with 1, 4 and 8 cameras
+	@cargo build --release --features demo --quiet
+	benches/memory
+
+lint: ## formatting, clippy, dependencies' licences and sources
+	@scripts/setup $(SETUP_FLAGS) --tools
+	cargo fmt --check
+	cargo clippy --all-features --all-targets -- -D warnings
+	cargo deny --offline --all-features check bans licenses sources
+
+fmt: ## format the code
+	cargo fmt
+
+doc: ## API documentation
+	cargo doc --no-deps --all-features
+
+man: ## man pages into target/man
+	cargo build --release --bin watchlistd
+	target/release/watchlistd man target/man
+
+install: setup ## the program, the unit, library, models, man pages, completions; as root
+	scripts/install $(INSTALL_FLAGS)
+
+uninstall: ## what install put there; configuration and state stay
+	scripts/install --remove $(INSTALL_FLAGS)
+
+clean: ## what cargo built; var/ stays
+	cargo clean
