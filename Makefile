@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-memory bench-decode lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench-peers: setup ## the same work in a plain Python loop, in the same run
 bench-memory: setup ## resident memory with 1, 4 and 8 cameras
 	@cargo build --release --features demo --quiet
 	benches/memory
+
+bench-decode: setup ## CPU time of decoding a video through our source
+	cargo test --all-features --test source_files -- --ignored --nocapture
 
 lint: ## formatting, clippy, dependencies' licences and sources
 	@scripts/setup $(SETUP_FLAGS) --tools
