@@ -151,12 +151,7 @@ fn check_embedder(models: &Models) -> Result<String> {
 }
 
 fn check_gallery(config: &Config, models: &Models) -> Result<String> {
-    let (shared, warnings) = SharedGallery::open(
-        &config.gallery.path,
-        models.model_id(),
-        models.dimension(),
-        config.gallery.index,
-    )?;
+    let (shared, warnings) = SharedGallery::configured(&config.gallery, models)?;
     let snapshot = shared.current();
     let mut text = format!(
         "{}: {} identities, {} templates, generation {}",

@@ -79,12 +79,7 @@ pub fn manifests_are_there(config: &Config) -> Result<()> {
 /// # Errors
 /// A store that cannot be read.
 pub fn gallery(config: &Config, models: &Models) -> Result<Arc<SharedGallery>> {
-    let (gallery, warnings) = SharedGallery::open(
-        &config.gallery.path,
-        models.model_id(),
-        models.dimension(),
-        config.gallery.index,
-    )?;
+    let (gallery, warnings) = SharedGallery::configured(&config.gallery, models)?;
     for warning in warnings {
         output::tell(&format!("watchlistd: {}: {warning}", config.gallery.path.display()));
     }

@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 use super::snapshot::{GallerySnapshot, Warning};
 use super::store::Store;
 use crate::base::error::Result;
+use crate::config;
+use crate::infer::models::Models;
 use crate::types::ids::ModelId;
 use crate::types::matching::IndexKind;
 
@@ -40,6 +42,14 @@ impl SharedGallery {
         let (snapshot, warnings) = GallerySnapshot::load(&store, model, dimension, kind)?;
         let current = ArcSwap::from_pointee(snapshot);
         Ok((Self { current, store: Mutex::new(store), model, dimension, kind }, warnings))
+    }
+
+    /// Opens the configured store for the configured models.
+    ///
+    /// # Errors
+    /// As [`SharedGallery::open`].
+    pub fn configured(gallery: &config::Gallery, models: &Models) -> Result<(Self, Vec<Warning>)> {
+        Self::open(&gallery.path, models.model_id(), models.dimension(), gallery.index)
     }
 
     /// The snapshot to search. It does not change in the caller's hands.
