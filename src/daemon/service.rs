@@ -36,8 +36,8 @@ use crate::sinks::Publisher;
 use crate::source::gst;
 use crate::stats::{InferenceSetup, Stats};
 
-/// How long loading may take before systemd is asked for more time, and how much is asked for. A GPU engine takes minutes.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
+/// The longest that loading may take before systemd is let to end it. A GPU's engine takes minutes.
+const LOADING: Duration = Duration::from_secs(900);
 
 /// How often we look whether a file camera was played to its end.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
@@ -89,18 +89,12 @@ impl Daemon {
         let status = status::Server::start(&config.control.socket, report.clone())?;
         let http = config.http.listen.map(|listen| http::Server::start(listen, report)).transpose()?;
         gst::init()?;
-        let loading = keep_extending(notifier);
-        let models = Models::load(&config.models, &config.inference)?;
+        let models = notifier.extend_during(LOADING, || Models::load(&config.models, &config.inference))?;
         life.have(Need::Models);
         if told_to_stop(signals) {
             return Ok(None);
         }
-        let (gallery, warnings) = SharedGallery::open(
-            &config.gallery.path,
-            models.model_id(),
-            models.dimension(),
-            config.gallery.index,
-        )?;
+        let (gallery, warnings) = SharedGallery::configured(&config.gallery, &models)?;
         note_gallery(&gallery.current(), &warnings, &stats);
         let gallery = Arc::new(gallery);
         life.have(Need::Gallery);
@@ -116,13 +110,13 @@ impl Daemon {
         let around =
             Surroundings { clock, stats, heartbeats: heartbeats.clone(), gallery, maker, publisher, opener };
         note_models(&models, &around);
-        let live = Live::start(&config, &models, around.clone())?;
+        // Workers open their models here, and a GPU builds its engines.
+        let live = notifier.extend_during(LOADING, || Live::start(&config, &models, around.clone()))?;
         life.have(Need::Stages);
         if told_to_stop(signals) {
             live.drain();
             return Ok(None);
         }
-        drop(loading);
 
         let (watchdog, watched) = shutdown::channel();
         watchdog::feed(heartbeats, notifier, watched)?;
@@ -238,19 +232,6 @@ fn sparing_the_journal(events: &Events) -> Events {
         );
     }
     Events { stdout: events.stdout && !twice, ..events.clone() }
-}
-
-/// Asks systemd for more time, again and again, until the guard is dropped.
-fn keep_extending(notifier: Notifier) -> shutdown::Stopper {
-    let (guard, over) = shutdown::channel();
-    let ask = move || {
-        while !over.wait(PATIENCE.0) {
-            notifier.extend_timeout(PATIENCE.1);
-        }
-    };
-    // Without the thread a slow start may run into the unit's timeout, which is what would happen anyway.
-    let _ = std::thread::Builder::new().name("start-up".to_owned()).spawn(ask);
-    guard
 }
 
 fn note_models(models: &Models, around: &Surroundings) {
