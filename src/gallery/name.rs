@@ -3,15 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::bail;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 
 /// Most characters in a name.
 pub const MAX_CHARS: usize = 200;
 
 /// An identity's name: 1 to 200 characters of any script, without white space around it, control characters,
-/// or the marks that turn the direction of the text after them (a name is shown in logs and tables).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// or the marks that turn the direction of the text after them (a name is shown in logs and tables). Composed (Unicode
+/// normalisation form C), so that the same letters are the same name however they were typed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Name(Arc<str>);
 
 impl Name {
@@ -20,7 +25,7 @@ impl Name {
     /// # Errors
     /// `Data`, when it is empty, too long, or holds a character that is refused.
     pub fn new(text: &str) -> Result<Self> {
-        let name = text.trim();
+        let name: String = text.trim().nfc().collect();
         let count = name.chars().count();
         if count == 0 || count > MAX_CHARS {
             bail!(Data, "a name of {count} characters: expected 1 to {MAX_CHARS}");
@@ -46,6 +51,20 @@ impl Name {
     }
 }
 
+impl TryFrom<String> for Name {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::new(&text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0.to_string()
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -61,6 +80,13 @@ fn misleads(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_typed_in_two_ways_are_one_name() {
+        let (composed, decomposed) = ("Jos\u{e9}", "Jose\u{301}");
+        assert_ne!(composed, decomposed);
+        assert_eq!(Name::new(composed).expect("a name"), Name::new(decomposed).expect("a name"));
+    }
 
     #[test]
     fn any_script_is_a_name_and_control_characters_are_not() {

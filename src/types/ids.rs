@@ -89,6 +89,19 @@ impl ModelId {
     }
 }
 
+impl Serialize for ModelId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("expected 64 hexadecimal digits"))
+    }
+}
+
 impl fmt::Display for ModelId {
     /// The first 12 digits: enough for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,6 +137,31 @@ impl std::str::FromStr for IdentityId {
 
     fn from_str(text: &str) -> Result<Self> {
         Uuid::parse_str(text).map(Self).map_err(|e| err!(Data, "{text:?} is not an identity id").because(e))
+    }
+}
+
+/// A stored template's id: a UUIDv7, never reused. It stays the same when the template moves to another box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TemplateId(pub Uuid);
+
+impl TemplateId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for TemplateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for TemplateId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Uuid::parse_str(text).map(Self).map_err(|e| err!(Data, "{text:?} is not a template id").because(e))
     }
 }
 
