@@ -49,7 +49,18 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-const COMBINATIONS: [&[&str]; 5] = [&[], &["nvidia"], &["v4l2"], &["vaapi"], &["nvidia", "v4l2", "vaapi"]];
+const COMBINATIONS: [&[&str]; 7] = [
+    &[],
+    &["nvidia"],
+    &["v4l2"],
+    &["vaapi"],
+    &["nvidia", "v4l2", "vaapi"],
+    &["gallery-group"],
+    &["gallery-group", "credentials"],
+];
+
+/// Those that let the daemon see devices.
+const DEVICES: [&str; 3] = ["nvidia", "v4l2", "vaapi"];
 
 #[test]
 fn systemd_accepts_the_unit_without_a_word() {
@@ -83,10 +94,39 @@ fn the_unit_is_tight_alone_and_with_each_drop_in() {
         let private = said.lines().any(|l| l.contains("PrivateDevices=") && l.contains('✗'));
         assert_eq!(
             private,
-            !drop_ins.is_empty(),
+            drop_ins.iter().any(|name| DEVICES.contains(name)),
             "with {drop_ins:?} the drop-ins are what was judged:\n{said}"
         );
     }
+}
+
+/// With `PrivateUsers=` no other group than the unit's own can have the control socket.
+#[test]
+fn the_group_of_the_gallery_is_the_unit_s_own_and_its_members_reach_the_socket_and_nothing_else() {
+    let drop_in = fs::read_to_string(systemd().join("drop-ins/gallery-group.conf")).expect("the drop-in");
+    let settings: Vec<&str> =
+        drop_in.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    assert_eq!(settings, ["[Service]", "Group=watchlist"]);
+    let unit = fs::read_to_string(systemd().join("watchlistd.service")).expect("the unit");
+    for line in ["PrivateUsers=yes", "RuntimeDirectoryMode=0750", "StateDirectoryMode=0700"] {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+}
+
+/// The commented line for the gallery's key is one that systemd takes, under the name that the daemon looks for.
+#[test]
+fn the_gallery_s_key_can_be_a_credential_of_the_unit() {
+    let (folder, unit) = unit(&[]);
+    let text = fs::read_to_string(&unit).expect("the unit");
+    let line = format!(
+        "LoadCredentialEncrypted={0}:/etc/credstore.encrypted/{0}",
+        watchlistd::gallery::master::CREDENTIAL
+    );
+    assert!(text.lines().any(|l| l == format!("#{line}")), "{line}");
+    fs::write(&unit, text.replace(&format!("#{line}"), &line)).expect("written");
+    let Some(output) = analyze(folder.path(), &["verify", "--man=no"], &unit) else { return };
+    let said = said(&output);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
 
 /// What other parts of the project rely on.

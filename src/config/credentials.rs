@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
+use super::IN_CREDENTIALS;
 use super::file::Lines;
 use super::raw::Report;
 use crate::base::secret::Secret;
@@ -28,8 +29,6 @@ pub(super) enum Access {
 
 /// Largest credentials file and credential.
 const MAX_BYTES: u64 = 1 << 20;
-/// How `credentials.file` names a file in systemd's folder.
-const IN_FOLDER: &str = "$CREDENTIALS_DIRECTORY/";
 
 /// One camera's entry in the file.
 #[derive(Default)]
@@ -73,7 +72,7 @@ impl Credentials {
     /// The path, and whether systemd guards it. A plain name is the copy that systemd hands over, where there is one: so
     /// one configuration serves the daemon, which may not read the file itself, and root, who has no copy.
     fn locate(&self, name: &str, base: &Path) -> Result<(PathBuf, bool), String> {
-        match (name.strip_prefix(IN_FOLDER), &self.folder) {
+        match (name.strip_prefix(IN_CREDENTIALS), &self.folder) {
             (Some(rest), Some(folder)) => Ok((folder.join(credential_name(rest)?), true)),
             (Some(_), None) => Err(no_folder()),
             (None, folder) => {
@@ -138,7 +137,7 @@ fn no_folder() -> String {
 }
 
 /// Names that systemd takes; above all no way out of the folder.
-fn credential_name(name: &str) -> Result<&str, String> {
+pub(super) fn credential_name(name: &str) -> Result<&str, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.chars().all(good) {
         return Err(

@@ -10,6 +10,7 @@ use super::{
     Camera, CameraSource, Config, Control, Decide, Device, Events, Gallery, Http, Inference, Log, LogFormat,
     Models, QualityLimits, Rtsp, Tls, Track, Transport,
 };
+use crate::gallery::command::Review;
 use crate::types::geometry::Size;
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
@@ -78,7 +79,13 @@ impl Default for Inference {
 
 impl Default for Gallery {
     fn default() -> Self {
-        Self { path: PathBuf::from(STATE).join(GALLERY_FILE), index: IndexKind::Exact }
+        Self {
+            path: PathBuf::from(STATE).join(GALLERY_FILE),
+            index: IndexKind::Exact,
+            key_file: None,
+            keep_crops: false,
+            review: Review::Standard,
+        }
     }
 }
 
@@ -138,7 +145,7 @@ impl Default for Http {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { socket: PathBuf::from(RUNTIME).join(SOCKET_FILE) }
+        Self { socket: PathBuf::from(RUNTIME).join(SOCKET_FILE), group: None }
     }
 }
 

@@ -201,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn the_key_the_crops_the_review_and_the_group_wait_for_a_restart() {
+        type Edit = (fn(&mut Config), &'static str);
+        let edits: [Edit; 4] = [
+            (|c| c.gallery.key_file = Some("/k".into()), "gallery"),
+            (|c| c.gallery.keep_crops = true, "gallery"),
+            (|c| c.gallery.review = crate::gallery::command::Review::Strict, "gallery"),
+            (|c| c.control.group = Some("watchlist".into()), "control"),
+        ];
+        for (edit, section) in edits {
+            let (old, mut new) = (config(&["a"]), config(&["a"]));
+            edit(&mut new);
+            assert_eq!(diff(&old, &new).needs_restart, [section]);
+            assert_eq!(reloaded(&old, new), old);
+        }
+    }
+
+    #[test]
     fn sections_are_reloaded_or_wait_for_a_restart_and_are_said_to() {
         let old = config(&["a"]);
         let mut new = old.clone();

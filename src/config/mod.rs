@@ -32,9 +32,13 @@ use url::Url;
 
 pub use self::error::{ConfigErrors, Problem};
 use crate::base::secret::{Secret, redact};
+use crate::gallery::command::Review;
 use crate::types::geometry::{Point, Size};
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
+
+/// How a path names a file in systemd's folder of credentials.
+pub const IN_CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
 
 /// Everything the daemon needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +59,7 @@ pub struct Config {
     pub events: Events,
     /// Loopback HTTP: metrics and health.
     pub http: Http,
-    /// The status socket.
+    /// The socket of status and gallery commands.
     pub control: Control,
     /// Log output.
     pub log: Log,
@@ -122,6 +126,13 @@ pub struct Gallery {
     pub path: PathBuf,
     /// Which index searches it.
     pub index: IndexKind,
+    /// The master key's file; one that starts with [`IN_CREDENTIALS`] is a credential of systemd's. `None`: the credential
+    /// `gallery-key` if systemd gives one, else a file beside the store (see `gallery::master`).
+    pub key_file: Option<PathBuf>,
+    /// Whether enrolment crops are kept, encrypted, so that another model can embed them.
+    pub keep_crops: bool,
+    /// How strictly an enrolment is looked at that does not say so itself.
+    pub review: Review,
 }
 
 /// `[track]`
@@ -231,8 +242,10 @@ pub struct Http {
 /// `[control]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Control {
-    /// The Unix socket of `watchlistd status`.
+    /// The Unix socket of `watchlistd status` and of gallery commands.
     pub socket: PathBuf,
+    /// The group that may use it besides root; `None`: the daemon's own.
+    pub group: Option<String>,
 }
 
 /// `[log]`

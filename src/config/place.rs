@@ -50,7 +50,7 @@ impl Place {
         Some(Self {
             models: Models::default().moved(&folder.join("config/models"), &weights),
             gallery: Gallery { path: folder.join("var/gallery.db"), ..Gallery::default() },
-            control: Control { socket: folder.join("var/control.sock") },
+            control: Control { socket: folder.join("var/control.sock"), ..Control::default() },
         })
     }
 }

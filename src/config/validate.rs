@@ -1,20 +1,21 @@
 //! From the merged layers to [`Config`]: every key, its type and range, and what goes together.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::credentials::{Access, Credentials};
+use super::credentials::{self, Access, Credentials};
 use super::env::Environment;
 use super::place::Place;
-use super::raw::{Node, Raw, Report, Section, Table, expected, show_key};
+use super::raw::{Node, Raw, Report, Section, Table, Wrong, expected, show_key};
 use super::read::{self, Read};
 use super::{
-    Camera, CameraSource, Config, Control, Decide, Device, EventFile, Events, Gallery, Http, Inference, Log,
-    LogFormat, Models, QualityLimits, Track, camera, defaults, suggest,
+    Camera, CameraSource, Config, Control, Decide, Device, EventFile, Events, Gallery, Http, IN_CREDENTIALS,
+    Inference, Log, LogFormat, Models, QualityLimits, Track, camera, defaults, suggest,
 };
+use crate::gallery::command::Review;
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
 
@@ -109,6 +110,8 @@ impl<'a> Reader<'a> {
 
     fn gallery(&mut self) -> Gallery {
         const KINDS: [(&str, IndexKind); 2] = [("exact", IndexKind::Exact), ("hnsw", IndexKind::Hnsw)];
+        const REVIEWS: [(&str, Review); 3] =
+            [("strict", Review::Strict), ("standard", Review::Standard), ("off", Review::Off)];
         let (mut s, mut d) = (self.section("gallery"), self.place.gallery.clone());
         if let Some(folder) = &self.env.state_dir {
             d.path = folder.join(defaults::GALLERY_FILE);
@@ -116,6 +119,9 @@ impl<'a> Reader<'a> {
         let gallery = Gallery {
             path: s.get("path", d.path, read::path(self.base)),
             index: s.get("index", d.index, read::word(&KINDS)),
+            key_file: s.get("key_file", d.key_file, read::unless("auto", key_file(self.base))),
+            keep_crops: s.get("keep_crops", d.keep_crops, read::flag),
+            review: s.get("review", d.review, read::word(&REVIEWS)),
         };
         s.finish();
         gallery
@@ -215,7 +221,10 @@ impl<'a> Reader<'a> {
         if let Some(folder) = &self.env.runtime_dir {
             d.socket = folder.join(defaults::SOCKET_FILE);
         }
-        let control = Control { socket: s.get("socket", d.socket, read::path(self.base)) };
+        let control = Control {
+            socket: s.get("socket", d.socket, read::path(self.base)),
+            group: s.get("group", d.group, read::unless("auto", group)),
+        };
         if control.socket.as_os_str().len() > MAX_SOCKET_PATH {
             let path = control.socket.display();
             s.conflict(
@@ -278,6 +287,36 @@ const fn millis(n: u64) -> Duration {
 fn count(range: std::ops::RangeInclusive<u32>) -> impl Fn(&Node) -> Read<usize> {
     let read = read::whole(range);
     move |node| read(node).map(|n| n as usize)
+}
+
+/// A path, or a credential of systemd's. Whether it is there is for whoever opens the gallery to say: not every command
+/// does, and in root's shell there are no credentials.
+fn key_file(base: &Path) -> impl Fn(&Node) -> Read<PathBuf> {
+    move |node| match read::text(node).map(|text| (text, text.strip_prefix(IN_CREDENTIALS))) {
+        Ok((text, Some(name))) => match credentials::credential_name(name) {
+            Ok(_) => Ok(text.into()),
+            Err(message) => Err(Wrong::Says(message)),
+        },
+        Ok((text, None)) if is_key(text) => {
+            Err(Wrong::Says("expected the path of a file that holds the key, not the key itself".into()))
+        }
+        _ => read::path(base)(node),
+    }
+}
+
+/// What looks like the key: as a path it would be shown in messages.
+fn is_key(text: &str) -> bool {
+    text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// The name of a group, as `groupadd` takes it.
+fn group(node: &Node) -> Read<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let starts_well = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    match read::text(node) {
+        Ok(text) if text.len() <= 32 && starts_well(text) && text.chars().all(good) => Ok(text.to_owned()),
+        _ => expected("the name of a group, as \"watchlist\""),
+    }
 }
 
 fn device(node: &Node) -> Read<Device> {

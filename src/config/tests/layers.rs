@@ -8,6 +8,7 @@ use crate::base::secret::Secret;
 use crate::config::load::load;
 use crate::config::place::Place;
 use crate::config::{CameraSource, Config, Device, LogFormat, Tls};
+use crate::gallery::command::Review;
 use crate::types::geometry::Size;
 
 #[test]
@@ -115,6 +116,21 @@ fn relative_paths_start_from_the_main_file_in_every_layer() {
     assert_eq!(models.embedder, setting.path("e.toml"));
     let clip = setting.path("clip.mp4");
     assert!(matches!(only_camera(loaded).source, CameraSource::File { path, repeat: false } if path == clip));
+}
+
+#[test]
+fn the_gallery_s_key_is_a_path_or_a_credential_and_either_need_not_be_there() {
+    let key = |main: &str| Setting::new(main).loaded().config.gallery.key_file;
+    assert_eq!(key("[gallery]\nkey_file = 'auto'"), None);
+    let setting =
+        Setting::new("[gallery]\nkey_file = 'keys/gallery.key'\nreview = 'strict'\nkeep_crops = true");
+    let gallery = setting.loaded().config.gallery;
+    assert_eq!(gallery.key_file, Some(setting.path("keys/gallery.key")));
+    assert_eq!((gallery.review, gallery.keep_crops), (Review::Strict, true));
+    let credential = "$CREDENTIALS_DIRECTORY/gallery-key";
+    assert_eq!(key(&format!("[gallery]\nkey_file = '{credential}'")), Some(credential.into()));
+    let setting = Setting::new("").var("WATCHLISTD__CONTROL__GROUP", "watchlist");
+    assert_eq!(setting.loaded().config.control.group.as_deref(), Some("watchlist"));
 }
 
 #[test]

@@ -55,6 +55,23 @@ fn wrong_values_are_refused() {
             "gallery.index: expected \"exact\" or \"hnsw\", found the text \"flat\"",
         ),
         ("[gallery]\npath = ''".into(), "gallery.path: expected a path"),
+        ("[gallery]\nkey_file = ''".into(), "gallery.key_file: expected \"auto\" or a path"),
+        ("[gallery]\nkey_file = 5".into(), "gallery.key_file: expected \"auto\" or a path, found 5"),
+        (
+            "[gallery]\nkey_file = '$CREDENTIALS_DIRECTORY/../k'".into(),
+            "gallery.key_file: expected the name of a systemd credential",
+        ),
+        ("[gallery]\nkeep_crops = 'yes'".into(), "gallery.keep_crops: expected true or false"),
+        (
+            "[gallery]\nreview = 'lax'".into(),
+            "gallery.review: expected \"strict\" or \"standard\" or \"off\", found the text \"lax\"",
+        ),
+        (
+            "[control]\ngroup = 'a b'".into(),
+            "control.group: expected \"auto\" or the name of a group, as \"watchlist\"",
+        ),
+        ("[control]\ngroup = '-x'".into(), "control.group: expected"),
+        ("[control]\ngroup = 1000".into(), "control.group: expected"),
         (
             "[track]\nlow_score = 0.9\nhigh_score = 0.7".into(),
             "track.low_score: expected at most track.high_score (0.7), found 0.9",

@@ -128,6 +128,14 @@ fn a_password_without_a_user_is_refused() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_path_is_not_shown() {
+    let key = "0123456789abcdef".repeat(4);
+    let line = Setting::new(&format!("[gallery]\nkey_file = '{key}'")).mistake();
+    assert!(line.starts_with("gallery.key_file: expected the path of a file"), "{line}");
+    assert!(!line.contains("0123456789abcdef"), "{line}");
+}
+
+#[test]
 fn tools_do_without_credentials() {
     let main =
         "[credentials]\nfile = 'none.toml'\n[cameras.door]\nurl = 'rtsp://door/1'\npassword_credential = 'x'";
