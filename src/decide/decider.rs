@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -15,7 +14,9 @@ use crate::types::ids::{IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Match};
 
 use super::evidence::{Evidence, MAX_KEPT, Search, Shot, Weighing};
-use super::judge::{Outcome, judge};
+use super::judge::{Outcome, fair, judge};
+use super::lists::Rules;
+use super::publish::Said;
 use super::threshold::Thresholds;
 use super::visits::Visits;
 
@@ -42,14 +43,15 @@ pub struct Gallery {
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) identity: IdentityId,
-    pub(super) name: Arc<str>,
+    /// The lists it is recognised for.
+    pub(super) lists: Rules,
     pub(super) stage: Stage,
     /// The visit id this track publishes under.
     pub(super) visit: Uuid,
     /// True if that is the track's own, because it corrects what the track said, while the identity's visit has another.
     pub(super) corrects: bool,
-    /// The furthest stage this track has published.
-    pub(super) published: Option<Stage>,
+    /// What this track has said of it.
+    pub(super) said: Option<Said>,
 }
 
 /// One live track.
@@ -65,6 +67,8 @@ pub(super) struct Track {
     pub(super) unknown: Option<Uuid>,
     /// True once anything was published about the track. Only one that has said nothing may join a visit in silence.
     pub(super) spoken: bool,
+    /// True if what it said last was said on another model's evidence, which is gone, and the new one's has not spoken yet.
+    pub(super) carried: bool,
     /// When the track was last heard of, in calls.
     pub(super) touched: u64,
 }
@@ -166,13 +170,20 @@ impl Decider {
     }
 
     /// The gallery was replaced: live tracks are searched again, so that who was removed is withdrawn and who was
-    /// added is found.
+    /// added is found. If it is searched with another model now, all evidence starts over; what was said holds until there is
+    /// enough of the new to say otherwise.
     pub fn gallery_changed(
         &mut self,
         gallery: Gallery,
         search: &dyn Fn(&Embedding) -> Match,
     ) -> Vec<Decision> {
-        self.gallery = gallery;
+        let before = std::mem::replace(&mut self.gallery, gallery);
+        if before.model != gallery.model {
+            for track in self.tracks.values_mut() {
+                track.evidence = Evidence::default();
+                track.carried = track.standing.is_some() || track.unknown.is_some();
+            }
+        }
         self.review_all(search)
     }
 
@@ -190,16 +201,20 @@ impl Decider {
 
     fn review_all(&mut self, search: Search<'_>) -> Vec<Decision> {
         let mut out = Vec::new();
-        let live: Vec<TrackId> = self.tracks.keys().cloned().collect();
-        for track in live {
-            let how = self.weighing(&track);
-            let Some(state) = self.tracks.get_mut(&track).filter(|t| !t.evidence.is_empty()) else {
-                continue;
-            };
-            state.evidence.search_again(how, search);
-            let captured = state.evidence.last_captured();
+        let with_evidence = self.tracks.iter().filter(|(_, track)| !track.evidence.is_empty());
+        let live: Vec<TrackId> = with_evidence.map(|(id, _)| id.clone()).collect();
+        // All are searched before any speaks: one track's withdrawal makes another speak, and it must not say what only
+        // the old gallery knew.
+        for track in &live {
+            let how = self.weighing(track);
+            if let Some(state) = self.tracks.get_mut(track) {
+                state.evidence.search_again(how, search);
+            }
+        }
+        for track in &live {
+            let captured = self.tracks.get(track).and_then(|state| state.evidence.last_captured());
             if let Some(now) = captured.max(self.latest) {
-                self.review(&track, now, &mut out);
+                self.review(track, now, &mut out);
             }
         }
         out
@@ -232,7 +247,7 @@ impl Decider {
     pub(super) fn weighing(&self, track: &TrackId) -> Weighing {
         let fuse = (self.rules.fuse as usize).clamp(1, MAX_KEPT);
         let keep = fuse.max(self.rules.confirm as usize).min(MAX_KEPT);
-        Weighing { fuse, keep, threshold: self.thresholds.of(&track.camera).value }
+        Weighing { fuse, keep, base: self.thresholds.of(&track.camera) }
     }
 
     fn note_gallery(&mut self, track: &TrackId) {
@@ -244,10 +259,13 @@ impl Decider {
 
     /// Judges a live track, and publishes what follows.
     fn review(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
-        let threshold = self.thresholds.of(&id.camera).value;
+        let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
-        let held = track.standing.as_ref().map(|s| s.identity);
-        let outcome = judge(&track.evidence, &self.rules, threshold, held);
+        let held = track.standing.as_ref().map(|s| (s.identity, &s.lists));
+        let outcome = judge(&track.evidence, &self.rules, base, held);
+        if self.still_carried(id, &outcome) {
+            return;
+        }
         let unknown = outcome == Outcome::Unknown;
         self.settle(id, outcome, now, out);
         if unknown && self.tracks.get(id).is_some_and(|t| !t.was_unknown) {
@@ -259,14 +277,30 @@ impl Decider {
         }
     }
 
+    /// True while what the track said on another model's evidence holds: until the new one's names somebody, or would be enough
+    /// to say that it is nobody.
+    fn still_carried(&mut self, id: &TrackId, outcome: &Outcome) -> bool {
+        let Some(track) = self.tracks.get_mut(id) else { return false };
+        let spoken = match outcome {
+            Outcome::Recognized { .. } | Outcome::Unknown => true,
+            Outcome::Ambiguous => fair(&track.evidence, &self.rules),
+            Outcome::Open => false,
+        };
+        track.carried &= !spoken;
+        track.carried
+    }
+
     /// Judges a track for the last time, strictly, publishes its final verdict and forgets it.
     fn conclude(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Decision>) {
-        let threshold = self.thresholds.of(&id.camera).value;
+        let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
-        let outcome = judge(&track.evidence, &self.rules, threshold, None);
-        self.settle(id, outcome.clone(), last_seen, out);
+        let outcome = judge(&track.evidence, &self.rules, base, None);
+        let carried = self.still_carried(id, &outcome);
+        if !carried {
+            self.settle(id, outcome.clone(), last_seen, out);
+        }
         let Some(track) = self.tracks.get(id) else { return };
-        if track.standing.is_none() && !(outcome == Outcome::Unknown && track.unknown.is_some()) {
+        if !carried && track.standing.is_none() && !(outcome == Outcome::Unknown && track.unknown.is_some()) {
             let verdict = self.verdict_without_identity(track, &outcome);
             let visit = track.unknown.unwrap_or_else(&mut self.new_id);
             out.extend(self.decision(id, verdict, visit, last_seen));

@@ -11,6 +11,8 @@ use crate::types::ids::IdentityId;
 use crate::types::matching::{Candidate, Match};
 
 use super::judge::AGREE_SLACK;
+use super::lists::lowest;
+use super::threshold::Threshold;
 
 /// Most embeddings kept of a track, whatever `fuse` and `confirm` say.
 pub const MAX_KEPT: usize = 32;
@@ -44,8 +46,8 @@ pub(super) struct Weighing {
     pub(super) fuse: usize,
     /// Shots kept, at least `fuse`.
     pub(super) keep: usize,
-    /// The threshold that votes are counted against.
-    pub(super) threshold: f32,
+    /// The camera's threshold. Votes are counted against the lowest that a candidate's lists ask for.
+    pub(super) base: Threshold,
 }
 
 /// The evidence about one track. What is computed from it does not depend on the order of the shots: kept are the
@@ -81,7 +83,7 @@ impl Evidence {
         if !same_gallery {
             return self.search_again(how, search);
         }
-        self.vote(&own, how.threshold);
+        self.vote(&own, how.base);
         if self.kept.len() == 1 && rank == 0 {
             self.fused = Some(own);
         } else if rank < how.fuse || self.fused.is_none() {
@@ -95,7 +97,7 @@ impl Evidence {
         self.votes.clear();
         self.below = 0;
         let answers: Vec<Match> = self.kept.iter().map(|shot| matching(&shot.embedding, search)).collect();
-        answers.iter().for_each(|own| self.vote(own, how.threshold));
+        answers.iter().for_each(|own| self.vote(own, how.base));
         self.fuse(how, search);
     }
 
@@ -110,12 +112,14 @@ impl Evidence {
         };
     }
 
-    fn vote(&mut self, own: &Match, threshold: f32) {
-        let best = own.best();
-        if best.is_none_or(|best| best.score < threshold) {
+    fn vote(&mut self, own: &Match, base: Threshold) {
+        let best = own.best().map(|best| (best, lowest(best, base).value));
+        if best.is_none_or(|(best, threshold)| best.score < threshold) {
             self.below = self.below.saturating_add(1);
         }
-        let Some(best) = best.filter(|best| best.score >= threshold - AGREE_SLACK) else { return };
+        let Some((best, _)) = best.filter(|(best, threshold)| best.score >= threshold - AGREE_SLACK) else {
+            return;
+        };
         if self.votes.len() < MAX_VOTED || self.votes.contains_key(&best.identity) {
             let count = self.votes.entry(best.identity).or_default();
             *count = count.saturating_add(1);
@@ -127,10 +131,15 @@ impl Evidence {
         self.fused.as_ref()
     }
 
+    /// One identity as the fused embedding found it; `None` if it is not among the nearest.
+    pub(super) fn candidate(&self, identity: IdentityId) -> Option<&Candidate> {
+        self.fused.as_ref()?.candidates.iter().find(|candidate| candidate.identity == identity)
+    }
+
     /// The fused score of one identity and its distance to the best other one's.
     pub(super) fn score_of(&self, identity: IdentityId) -> Option<(f32, f32)> {
         let candidates = &self.fused.as_ref()?.candidates;
-        let score = candidates.iter().find(|c| c.identity == identity)?.score;
+        let score = self.candidate(identity)?.score;
         let other = candidates.iter().find(|c| c.identity != identity);
         Some((score, score - other.map_or(-1.0, |c: &Candidate| c.score)))
     }

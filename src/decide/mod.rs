@@ -26,12 +26,23 @@
 //!   recognised while another is live or within `cooldown` of its last sighting continues the visit and says nothing
 //!   again. Only a track that has said something else before (`unknown`, or a recognition that it withdrew) says who
 //!   it is all the same, under a visit id of its own.
+//! - **A recognition is for lists.** Each list an identity is on has a threshold, its own or the camera's. The lowest makes the
+//!   recognition, and decisions name the lists whose threshold the fused score reaches (down to [`HYSTERESIS`] under it,
+//!   for those that are held). What single shots agree on is who it is, not for which list: they are counted against the lowest.
+//!   A list that is reached later is said under the same visit id and stage, once that stage is the visit's; one that was
+//!   named and is missed ends the visit with a withdrawal, and the rest opens another.
+//! - **Only the best candidate is ever recognised.** If it misses its threshold, a second one that reaches a lower one of its
+//!   own does not take its place. The verdict is `ambiguous` where the two are within the margin, and `unknown` where they are
+//!   not: who is clearly further away than somebody it is not, is nobody.
+//! - **Lists say what may be said.** Every decision is made and counted; [`crate::types::decision::Decision::publish`] tells
+//!   what an event may hold. Of somebody whose lists publish nothing nothing is said, and such a person is not unknown either.
 //! - **Only one live track speaks for a visit**; when it ends, the next one may take the visit from preliminary to
 //!   confirmed. When it withdraws, the visit is over, and other live tracks that still hold the identity open a new one.
 
 mod decider;
 mod evidence;
 mod judge;
+pub mod lists;
 mod publish;
 mod threshold;
 mod visits;
@@ -41,5 +52,5 @@ mod tests;
 
 pub use decider::{Decider, Gallery, MAX_TRACKS, NewVisitId};
 pub use evidence::{MAX_KEPT, Shot};
-pub use judge::{AGREE_SLACK, HYSTERESIS};
+pub use judge::{AGREE_SLACK, Glance, HYSTERESIS, at_a_glance};
 pub use threshold::{Threshold, Thresholds};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   outcome ──▶ settle ─┬─ recognize: joins or opens the visit ─▶ speak: only what was not said yet
-//!                       ├─ advance:   preliminary to confirmed ─▶ speak
+//!                       ├─ advance:   preliminary to confirmed, more lists ─▶ speak
 //!                       └─ withdraw:  said something? take it back, and reopen for the others
 //! ```
 
@@ -14,26 +14,60 @@ use uuid::Uuid;
 use crate::base::clock::Moment;
 use crate::types::decision::{Decision, Stage, Verdict};
 use crate::types::ids::{IdentityId, TrackId};
-use crate::types::matching::Match;
+use crate::types::matching::{ListRule, Match, Publish};
 
 use super::decider::{Decider, Standing, Track};
-use super::evidence::Shot;
+use super::evidence::{Evidence, Shot};
 use super::judge::Outcome;
+use super::lists::{self, Rules};
+use super::threshold::Threshold;
 use super::visits::Key;
+
+/// What was said of an identity, by a track or in a visit.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    /// The furthest stage.
+    stage: Stage,
+    /// The lists that were named.
+    lists: Rules,
+    /// The most that events could say.
+    publish: Publish,
+}
+
+impl Said {
+    /// True if it is worth another event beside `before`: a further stage, or at the same one a list that was not named or
+    /// more that may be said. A visit never goes back from confirmed to preliminary: a list has to wait for that.
+    fn is_news(&self, before: Option<&Said>) -> bool {
+        before.is_none_or(|before| {
+            let more = lists::adds(&self.lists, &before.lists) || self.publish > before.publish;
+            rank(self.stage) > rank(before.stage) || (rank(self.stage) == rank(before.stage) && more)
+        })
+    }
+
+    /// This, and what was said before.
+    fn after(mut self, before: Option<&Said>) -> Said {
+        if let Some(before) = before {
+            lists::merge(&mut self.lists, &before.lists);
+            self.publish = self.publish.max(before.publish);
+        }
+        self
+    }
+}
 
 impl Decider {
     /// Brings the track's standing in line with the outcome.
     pub(super) fn settle(&mut self, id: &TrackId, outcome: Outcome, now: Moment, out: &mut Vec<Decision>) {
         let held = self.tracks.get(id).and_then(|t| t.standing.as_ref()).map(|s| s.identity);
         match outcome {
-            Outcome::Recognized { identity, name, stage } => {
-                if held.is_some_and(|held| held != identity) {
+            Outcome::Recognized { identity, lists, stage } => {
+                let same = held == Some(identity) && !self.takes_back(id, &lists);
+                if held.is_some() && !same {
                     self.withdraw(id, now, out);
                 }
-                if held == Some(identity) {
-                    self.advance(id, stage);
+                if same {
+                    self.advance(id, lists, stage);
                 } else {
-                    self.recognize(id, identity, name, stage, now);
+                    self.recognize(id, identity, lists, stage, now);
                 }
                 self.speak(id, now, out);
             }
@@ -42,17 +76,24 @@ impl Decider {
         }
     }
 
+    /// True if the track has named a list that is not among `lists` any more.
+    fn takes_back(&self, id: &TrackId, lists: &Rules) -> bool {
+        let standing = self.tracks.get(id).and_then(|t| t.standing.as_ref());
+        standing.and_then(|s| s.said.as_ref()).is_some_and(|said| lists::adds(&said.lists, lists))
+    }
+
     /// A confirmed recognition stays confirmed while it holds.
-    fn advance(&mut self, id: &TrackId, stage: Stage) {
-        if let Some(standing) = self.tracks.get_mut(id).and_then(|t| t.standing.as_mut())
-            && stage == Stage::Confirmed
-        {
-            standing.stage = stage;
+    fn advance(&mut self, id: &TrackId, lists: Rules, stage: Stage) {
+        if let Some(standing) = self.tracks.get_mut(id).and_then(|t| t.standing.as_mut()) {
+            standing.lists = lists;
+            if stage == Stage::Confirmed {
+                standing.stage = stage;
+            }
         }
     }
 
     /// The track joins the identity's visit, or opens one.
-    fn recognize(&mut self, id: &TrackId, identity: IdentityId, name: Arc<str>, stage: Stage, now: Moment) {
+    fn recognize(&mut self, id: &TrackId, identity: IdentityId, lists: Rules, stage: Stage, now: Moment) {
         let Some(track) = self.tracks.get_mut(id) else { return };
         let own = track.unknown.take().or_else(|| track.spoken.then(&mut self.new_id));
         let key: Key = (id.camera.clone(), identity);
@@ -67,42 +108,61 @@ impl Decider {
                 (visit.id, false)
             }
         };
-        track.standing = Some(Standing { identity, name, stage, visit, corrects, published: None });
+        track.standing = Some(Standing { identity, lists, stage, visit, corrects, said: None });
     }
 
-    /// Publishes the track's standing, if it has more to say than was said.
+    /// Publishes the track's standing, if it has more to say than was said. Of an identity that its search no longer finds
+    /// nothing is said: it is no longer in the gallery, and the track's own review takes it back.
     fn speak(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
-        let Some(standing) = self.tracks.get(id).and_then(|t| t.standing.as_ref()) else { return };
+        let Some(track) = self.tracks.get(id) else { return };
+        let Some(standing) = track.standing.as_ref() else { return };
+        let Some(found) = track.evidence.candidate(standing.identity) else { return };
         let key: Key = (id.camera.clone(), standing.identity);
-        let (stage, visit_id, corrects) = (standing.stage, standing.visit, standing.corrects);
-        let said = if corrects {
-            standing.published
+        let (visit_id, corrects) = (standing.visit, standing.corrects);
+        let before = if corrects {
+            standing.said.as_ref()
         } else {
             match self.visits.get_mut(&key) {
-                Some(visit) if speaker(&self.tracks, &visit.live).as_ref() == Some(id) => visit.published,
+                Some(visit) if speaker(&self.tracks, &visit.live).as_ref() == Some(id) => visit.said.as_ref(),
                 _ => return,
             }
         };
-        if said.is_some_and(|said| rank(said) >= rank(stage)) {
+        let publish = lists::publish(&standing.lists);
+        let now_said = Said { stage: standing.stage, lists: standing.lists.clone(), publish };
+        if !now_said.is_news(before) {
             return;
         }
-        let verdict = Verdict::Recognized { identity: standing.identity, name: standing.name.clone(), stage };
+        let of_visit = now_said.clone().after(before);
+        let of_track = now_said.after(standing.said.as_ref());
+        let verdict = Verdict::Recognized {
+            identity: standing.identity,
+            name: Some(found.name.clone()),
+            external_id: found.external_id.clone(),
+            stage: standing.stage,
+        };
         out.extend(self.decision(id, verdict, visit_id, now));
         if let Some(standing) = self.tracks.get_mut(id).and_then(|t| t.standing.as_mut()) {
-            standing.published = Some(stage);
+            standing.said = Some(of_track);
         }
         if let Some(visit) = self.visits.get_mut(&key).filter(|_| !corrects) {
-            visit.published = Some(stage);
+            visit.said = Some(of_visit);
         }
     }
 
-    /// The track no longer shows the identity.
+    /// The track no longer shows the identity, or not for every list that it named.
     fn withdraw(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
-        let Some(standing) = self.tracks.get(id).and_then(|t| t.standing.as_ref()) else { return };
-        let (identity, name, visit) = (standing.identity, standing.name.clone(), standing.visit);
-        let (silent, corrects) = (standing.published.is_none(), standing.corrects);
+        let Some(track) = self.tracks.get(id) else { return };
+        let Some(standing) = track.standing.as_ref() else { return };
+        let (identity, visit) = (standing.identity, standing.visit);
+        let (silent, corrects) = (standing.said.is_none(), standing.corrects);
         if !silent {
-            let verdict = Verdict::Recognized { identity, name, stage: Stage::Withdrawn };
+            let found = track.evidence.candidate(identity);
+            let verdict = Verdict::Recognized {
+                identity,
+                name: found.map(|found| found.name.clone()),
+                external_id: found.and_then(|found| found.external_id.clone()),
+                stage: Stage::Withdrawn,
+            };
             out.extend(self.decision(id, verdict, visit, now));
         }
         if silent || corrects {
@@ -132,7 +192,7 @@ impl Decider {
         let Some(standing) = self.tracks.get_mut(&first).and_then(|t| t.standing.as_mut()) else { return };
         // Where all of them publish under ids of their own, the first one's becomes the visit's.
         let id = if standing.corrects { standing.visit } else { (self.new_id)() };
-        let published = standing.published.filter(|_| standing.corrects);
+        let said = standing.said.clone().filter(|_| standing.corrects);
         standing.corrects = false;
         for other in &live {
             let standing = self.tracks.get_mut(other).and_then(|t| t.standing.as_mut());
@@ -141,7 +201,7 @@ impl Decider {
             }
         }
         let visit = self.visits.open(key, id, now);
-        (visit.published, visit.live) = (published, live);
+        (visit.said, visit.live) = (said, live);
         self.speak(&first, now, out);
     }
 
@@ -164,7 +224,16 @@ impl Decider {
             Verdict::Undecided { .. } => (best, 0),
         };
         let score = about.and_then(|identity| evidence.score_of(identity));
-        let threshold = self.thresholds.of(&id.camera);
+        let base = self.thresholds.of(&id.camera);
+        let (lists, publish, threshold) = match (&verdict, &track.standing) {
+            (Verdict::Recognized { identity, stage, .. }, Some(standing)) => {
+                about_lists(*identity, *stage, standing, evidence, base)
+            }
+            _ => {
+                let lowest = fused.and_then(Match::best).map_or(base, |best| lists::lowest(best, base));
+                (Vec::new(), Publish::Name, lowest)
+            }
+        };
         let mut behind: Vec<&Shot> = evidence.behind(self.weighing(id)).collect();
         let quality = behind.first().map(|best| best.quality);
         behind.sort_unstable_by_key(|shot| shot.sequence);
@@ -172,6 +241,8 @@ impl Decider {
             track: id.clone(),
             visit,
             verdict,
+            lists: lists.iter().map(|rule| rule.name.clone()).collect(),
+            publish,
             score: score.map(|(score, _)| score),
             margin: score.map(|(_, margin)| margin),
             threshold: threshold.value,
@@ -187,6 +258,28 @@ impl Decider {
             index: fused.map_or(self.gallery.index, |fused| fused.index),
         })
     }
+}
+
+/// For which lists a recognition is one or is taken back, what may be said of it, and the threshold that counts.
+fn about_lists(
+    identity: IdentityId,
+    stage: Stage,
+    standing: &Standing,
+    evidence: &Evidence,
+    base: Threshold,
+) -> (Rules, Publish, Threshold) {
+    let threshold = |rule: &Arc<ListRule>| lists::of_list(rule, base);
+    let Some(said) = standing.said.as_ref().filter(|_| stage == Stage::Withdrawn) else {
+        let first = standing.lists.first().map_or(base, threshold);
+        return (standing.lists.clone(), lists::publish(&standing.lists), first);
+    };
+    let highest = said.lists.iter().map(threshold);
+    let highest = highest.max_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or(base);
+    // Who heard of it hears that it no longer holds; by name only if it could be named then and may be now.
+    let now =
+        evidence.candidate(identity).map_or(Publish::Nothing, |found| lists::publish(found.lists.iter()));
+    let publish = said.publish.min(now.max(Publish::Pseudonym));
+    (said.lists.clone(), publish, highest)
 }
 
 /// The oldest live track that publishes under the visit's id.

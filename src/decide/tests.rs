@@ -1,6 +1,7 @@
 //! A synthetic gallery and what must hold of decisions: rules one by one, then properties over any history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,12 +10,13 @@ use uuid::Uuid;
 use super::*;
 use crate::base::clock::Moment;
 use crate::config;
-use crate::types::decision::{Decision, Stage, Verdict};
+use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
 use crate::types::embedding::Embedding;
 use crate::types::geometry::Rect;
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
-use crate::types::matching::{Candidate, IndexKind, Match};
+use crate::types::matching::{Candidate, IndexKind, ListRule, Match, Publish};
 
+mod lists;
 mod properties;
 mod rules;
 
@@ -50,19 +52,34 @@ fn person(number: usize) -> IdentityId {
 #[derive(Clone)]
 struct World {
     identities: Vec<usize>,
+    /// The lists of each identity; none of the others'.
+    lists: HashMap<usize, Vec<Arc<ListRule>>>,
     generation: u64,
     model: ModelId,
 }
 
 impl World {
     fn of(identities: impl IntoIterator<Item = usize>) -> Self {
-        Self { identities: identities.into_iter().collect(), generation: 1, model: MODEL }
+        Self {
+            identities: identities.into_iter().collect(),
+            lists: HashMap::new(),
+            generation: 1,
+            model: MODEL,
+        }
+    }
+
+    /// Puts an identity on a list.
+    fn on(mut self, identity: usize, rule: ListRule) -> Self {
+        self.lists.entry(identity).or_default().push(Arc::new(rule));
+        self
     }
 
     fn search(&self, probe: &Embedding) -> Match {
         let score = |i: &usize| Candidate {
             identity: person(*i),
             name: format!("person {i}").into(),
+            external_id: Some(format!("x{i}").into()),
+            lists: ListRule::in_order(self.lists.get(i).cloned().unwrap_or_default()),
             score: probe.as_slice()[*i],
         };
         let mut candidates: Vec<Candidate> = self.identities.iter().map(score).collect();
@@ -74,6 +91,10 @@ impl World {
     fn gallery(&self) -> Gallery {
         Gallery { model: self.model, generation: self.generation, index: IndexKind::Exact }
     }
+}
+
+fn base() -> Threshold {
+    Threshold { value: THRESHOLD, origin: ThresholdOrigin::Model }
 }
 
 /// A shot with the given scores; the rest of its length points to a direction of its own, as different shots of one
@@ -150,7 +171,11 @@ impl Scene {
 /// `track verdict visit`, to compare with.
 fn short(decision: &Decision) -> String {
     let verdict = match &decision.verdict {
-        Verdict::Recognized { name, stage, .. } => format!("{name} {stage:?}"),
+        Verdict::Recognized { identity, stage, .. } => {
+            let lists =
+                if decision.lists.is_empty() { String::new() } else { format!(" {:?}", decision.lists) };
+            format!("person {} {stage:?}{lists}", identity.0.as_u128() - 1).replace('"', "")
+        }
         Verdict::Unknown => "Unknown".into(),
         Verdict::Undecided { reason, refusal: None } => format!("{reason:?}"),
         Verdict::Undecided { reason, refusal: Some(refusal) } => format!("{reason:?} {refusal:?}"),
@@ -163,7 +188,7 @@ fn short(decision: &Decision) -> String {
 enum Said {
     Nothing,
     Unknown,
-    Recognized(IdentityId, Stage),
+    Recognized(IdentityId, Stage, BTreeSet<Arc<str>>, Publish),
     Final,
 }
 
@@ -176,9 +201,12 @@ fn check_legal(log: &[Decision]) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("{why}: {:?}", log.iter().map(short).collect::<Vec<_>>()));
         let (said, under) = tracks.get(&decision.track).cloned().unwrap_or((Said::Nothing, decision.visit));
         let by_visit = visits.get(&decision.visit).cloned().unwrap_or(Said::Nothing);
-        let Some(next) = step(&said, &decision.verdict) else { return wrong("illegal for the track") };
-        if step(&by_visit, &decision.verdict).is_none() {
-            return wrong("illegal for the visit");
+        let Some(next) = step(&said, decision) else { return wrong("illegal for the track") };
+        let Some(next_of_visit) = step(&by_visit, decision) else { return wrong("illegal for the visit") };
+        if let (Said::Recognized(_, _, before, _), Said::Recognized(_, _, after, _)) = (&said, &next)
+            && !before.is_subset(&decision.lists.iter().cloned().collect())
+        {
+            return wrong(&format!("{before:?} became {after:?} without a withdrawal"));
         }
         if matches!(said, Said::Unknown | Said::Recognized(..)) && under != decision.visit {
             return wrong("what replaces a verdict has its visit id");
@@ -190,7 +218,7 @@ fn check_legal(log: &[Decision]) -> Result<(), String> {
         }
         let at_visit = match &decision.verdict {
             Verdict::Recognized { stage: Stage::Withdrawn, .. } => Said::Final,
-            _ => next.clone(),
+            _ => next_of_visit,
         };
         visits.insert(decision.visit, at_visit);
         tracks.insert(decision.track.clone(), (next, decision.visit));
@@ -199,18 +227,41 @@ fn check_legal(log: &[Decision]) -> Result<(), String> {
 }
 
 /// One step of the state machine of one track.
-fn step(said: &Said, verdict: &Verdict) -> Option<Said> {
+fn step(said: &Said, decision: &Decision) -> Option<Said> {
     use Stage::{Confirmed, Preliminary, Withdrawn};
-    match (said, verdict) {
+    let mut lists: BTreeSet<Arc<str>> = decision.lists.iter().cloned().collect();
+    match (said, &decision.verdict) {
         (Said::Final, _) => None,
-        (Said::Recognized(a, Preliminary), Verdict::Recognized { identity, stage: Confirmed, .. }) => {
-            (a == identity).then_some(Said::Recognized(*identity, Confirmed))
+        (
+            Said::Recognized(a, Preliminary, before, publish),
+            Verdict::Recognized { identity, stage: Confirmed, .. },
+        ) => {
+            lists.extend(before.iter().cloned());
+            (a == identity).then_some(Said::Recognized(
+                *identity,
+                Confirmed,
+                lists,
+                decision.publish.max(*publish),
+            ))
         }
-        (Said::Recognized(a, _), Verdict::Recognized { identity, stage: Withdrawn, .. }) => {
+        (Said::Recognized(a, ..), Verdict::Recognized { identity, stage: Withdrawn, .. }) => {
             (a == identity).then_some(Said::Nothing)
         }
+        // The same stage again only with news.
+        (Said::Recognized(a, then, before, publish), Verdict::Recognized { identity, stage, .. }) => {
+            let news = !lists.is_subset(before) || decision.publish > *publish;
+            lists.extend(before.iter().cloned());
+            (a == identity && then == stage && news).then_some(Said::Recognized(
+                *identity,
+                *stage,
+                lists,
+                decision.publish.max(*publish),
+            ))
+        }
         (Said::Recognized(..), _) | (_, Verdict::Recognized { stage: Withdrawn, .. }) => None,
-        (_, Verdict::Recognized { identity, stage, .. }) => Some(Said::Recognized(*identity, *stage)),
+        (_, Verdict::Recognized { identity, stage, .. }) => {
+            Some(Said::Recognized(*identity, *stage, lists, decision.publish))
+        }
         (Said::Nothing, Verdict::Unknown) => Some(Said::Unknown),
         (_, Verdict::Undecided { .. }) => Some(Said::Final),
         (_, Verdict::Unknown) => None,

@@ -42,6 +42,15 @@ impl Thresholds {
         Self { default, cameras: cameras.into_iter().collect() }
     }
 
+    /// The same, where another model's own threshold holds.
+    #[must_use]
+    pub fn with_model(mut self, threshold: f32) -> Self {
+        if self.default.origin == ThresholdOrigin::Model {
+            self.default.value = threshold;
+        }
+        self
+    }
+
     /// The one that applies to `camera`.
     pub fn of(&self, camera: &CameraId) -> Threshold {
         let own = self.cameras.get(camera);

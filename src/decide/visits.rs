@@ -12,8 +12,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::base::clock::Moment;
-use crate::types::decision::Stage;
 use crate::types::ids::{CameraId, IdentityId, TrackId};
+
+use super::publish::Said;
 
 /// Most visits remembered. Beyond it the one that ended first is forgotten, and would be published anew.
 const MAX_VISITS: usize = 65_536;
@@ -26,8 +27,8 @@ pub(super) type Key = (CameraId, IdentityId);
 pub(super) struct Visit {
     /// Its id in events.
     pub(super) id: Uuid,
-    /// The furthest stage that was published.
-    pub(super) published: Option<Stage>,
+    /// What was said of it.
+    pub(super) said: Option<Said>,
     /// Live tracks of the identity, the oldest first.
     pub(super) live: Vec<TrackId>,
     /// Last sighting by a track that is over.
@@ -49,7 +50,7 @@ impl Visits {
     /// Begins a visit in place of any older one.
     pub(super) fn open(&mut self, key: Key, id: Uuid, now: Moment) -> &mut Visit {
         self.make_room();
-        let visit = Visit { id, published: None, live: Vec::new(), last: now };
+        let visit = Visit { id, said: None, live: Vec::new(), last: now };
         self.map.entry(key).insert_entry(visit).into_mut()
     }
 

@@ -16,6 +16,7 @@ use crate::stats::CameraState;
 use crate::types::decision::{Decision, Verdict};
 use crate::types::geometry::Rect;
 use crate::types::ids::CameraId;
+use crate::types::matching::Publish;
 
 /// Most frame numbers in one event.
 const MAX_FRAMES: usize = 32;
@@ -85,11 +86,15 @@ impl EventMaker {
         Self { source: source.trim_end_matches('/').to_owned(), run, ids, last: AtomicU64::new(0) }
     }
 
-    /// The event of a decision that is published at `published`.
-    pub fn decision(&self, decision: &Decision, published: Moment) -> Event {
+    /// The event of a decision that is published at `published`; `None` where the lists of who was recognised publish nothing.
+    /// Such a decision has no number, so that no gap tells of it.
+    pub fn decision(&self, decision: &Decision, published: Moment) -> Option<Event> {
+        if decision.publish == Publish::Nothing {
+            return None;
+        }
         let time = to_millis(published.wall);
         let track = &decision.track;
-        let said = Said::of(&decision.verdict);
+        let said = Said::of(decision);
         let who = self.who(&track.camera, track.epoch);
         let skipped = decision.frames.len().saturating_sub(MAX_FRAMES);
         let data = Sighting {
@@ -118,7 +123,8 @@ impl EventMaker {
             who,
         };
         let subject = format!("track/{}/{}", track.epoch, track.number);
-        self.envelope(said.kind, &track.camera, subject, time, data.sequence, Data::Sighting(Box::new(data)))
+        let (number, data) = (data.sequence, Data::Sighting(Box::new(data)));
+        Some(self.envelope(said.kind, &track.camera, subject, time, number, data))
     }
 
     /// The event of a camera's change of state that is published at `published`.
@@ -181,7 +187,7 @@ struct Said {
 }
 
 impl Said {
-    fn of(verdict: &Verdict) -> Self {
+    fn of(decision: &Decision) -> Self {
         let nothing = |kind, decision| Said {
             kind,
             decision,
@@ -190,10 +196,15 @@ impl Said {
             reason: None,
             refusal: None,
         };
-        match verdict {
-            Verdict::Recognized { identity, name, stage } => Said {
+        match &decision.verdict {
+            Verdict::Recognized { identity, name, external_id, stage } => Said {
                 stage: Some(*stage),
-                identity: Some(Identity { id: *identity, name: name.to_string() }),
+                identity: Some(Identity {
+                    id: *identity,
+                    name: if_named(name, decision.publish),
+                    external_id: if_named(external_id, decision.publish),
+                    lists: decision.lists.iter().map(|list| list.to_string()).collect(),
+                }),
                 ..nothing(EventType::Recognized, DecisionName::Recognized)
             },
             Verdict::Unknown => nothing(EventType::Unknown, DecisionName::Unknown),
@@ -204,6 +215,11 @@ impl Said {
             },
         }
     }
+}
+
+/// What points to a person outside the gallery, where that may be said.
+fn if_named(text: &Option<std::sync::Arc<str>>, publish: Publish) -> Option<String> {
+    text.as_ref().filter(|_| publish == Publish::Name).map(|text| text.to_string())
 }
 
 /// To `decimals` decimals, without a negative zero. What is not finite becomes zero: JSON has no word for it.

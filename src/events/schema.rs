@@ -128,8 +128,15 @@ pub enum DecisionName {
 pub struct Identity {
     /// Stable id in the gallery.
     pub id: IdentityId,
-    /// Display name, as enrolled.
-    pub name: String,
+    /// Display name, as enrolled. Absent where the lists publish no name, and of a withdrawal of somebody who is no longer found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The id another system knows the person by. Absent without one, and wherever the name is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The lists whose threshold the score reaches, the highest priority first. Absent in a gallery without lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
 }
 
 /// A box in the frame, in pixels, to a tenth.

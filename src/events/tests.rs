@@ -16,7 +16,7 @@ use crate::types::decision::{Decision, Stage, ThresholdOrigin, Undecided, Verdic
 use crate::types::face::Refusal;
 use crate::types::geometry::{Rect, Size};
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
-use crate::types::matching::IndexKind;
+use crate::types::matching::{IndexKind, Publish};
 
 const RUN: Uuid = Uuid::from_u128(0x0198_f3c2_7d00_7a10_8000_0000_0000_0001);
 
@@ -38,7 +38,12 @@ fn decision(verdict: Verdict) -> Decision {
     Decision {
         track: TrackId { camera: door(), epoch: 2, number: 17 },
         visit: Uuid::from_u128(0x0198_f3c2_8a11_7bb0_9000_0000_0000_0042),
+        lists: match verdict {
+            Verdict::Recognized { .. } => vec!["vip".into(), "guests".into()],
+            _ => Vec::new(),
+        },
         verdict,
+        publish: Publish::Name,
         score: Some(0.612_345_6),
         margin: Some(0.234_567),
         threshold: 0.42,
@@ -57,7 +62,13 @@ fn decision(verdict: Verdict) -> Decision {
 
 fn recognized(stage: Stage) -> Verdict {
     let identity = IdentityId(Uuid::from_u128(0x0198_0000_1111_7222_8333_4444_5555_6666));
-    Verdict::Recognized { identity, name: Arc::from("Ada Lovelace"), stage }
+    let (name, external_id) = (Some(Arc::from("Ada Lovelace")), Some(Arc::from("HR-1815")));
+    Verdict::Recognized { identity, name, external_id, stage }
+}
+
+/// The event of a decision that is published.
+fn event(decision: &Decision, published: Moment) -> Event {
+    maker().decision(decision, published).expect("it may be published")
 }
 
 fn undecided() -> Decision {
@@ -96,14 +107,23 @@ fn examples() -> Vec<(&'static str, Event)> {
         info: None,
         ..change
     };
+    let sighting = |d: Decision, at| maker.decision(&d, at).expect("it may be published");
+    let gone = Verdict::Recognized {
+        identity: IdentityId(Uuid::from_u128(0x0198_0000_1111_7222_8333_4444_5555_6666)),
+        name: None,
+        external_id: None,
+        stage: Stage::Withdrawn,
+    };
+    let gone = Decision { score: None, margin: None, publish: Publish::Pseudonym, ..decision(gone) };
     vec![
         ("connected", maker.camera(&change, at(1_000))),
-        ("preliminary", maker.decision(&decision(recognized(Stage::Preliminary)), at(12_140))),
-        ("recognized", maker.decision(&decision(recognized(Stage::Confirmed)), at(12_187))),
-        ("withdrawn", maker.decision(&decision(recognized(Stage::Withdrawn)), at(12_400))),
-        ("unknown", maker.decision(&decision(Verdict::Unknown), at(12_500))),
-        ("undecided", maker.decision(&undecided(), at(12_600))),
+        ("preliminary", sighting(decision(recognized(Stage::Preliminary)), at(12_140))),
+        ("recognized", sighting(decision(recognized(Stage::Confirmed)), at(12_187))),
+        ("withdrawn", sighting(decision(recognized(Stage::Withdrawn)), at(12_400))),
+        ("unknown", sighting(decision(Verdict::Unknown), at(12_500))),
+        ("undecided", sighting(undecided(), at(12_600))),
         ("camera", maker.camera(&failed, at(60_000))),
+        ("gone", sighting(gone, at(61_000))),
     ]
 }
 
@@ -162,14 +182,14 @@ fn longest(value: &Value) -> (usize, usize) {
 fn no_event_holds_pixels_or_a_vector() {
     let long = Decision { frames: (0..10_000).collect(), ..decision(recognized(Stage::Confirmed)) };
     let mut events = examples();
-    events.push(("many frames", maker().decision(&long, at(13_000))));
+    events.push(("many frames", event(&long, at(13_000))));
     for (name, event) in events {
         let json = serde_json::to_value(&event).expect("serialises");
         let (numbers, text) = longest(&json);
         assert!(numbers <= 64, "{name}: an array of {numbers} numbers");
         assert!(text <= 256, "{name}: a text of {text} bytes could hide pixels");
     }
-    let Data::Sighting(data) = maker().decision(&long, at(13_000)).data else { panic!("a sighting") };
+    let Data::Sighting(data) = event(&long, at(13_000)).data else { panic!("a sighting") };
     assert_eq!(data.frames.last(), Some(&9_999), "the newest frames are the ones kept");
 }
 
@@ -181,7 +201,7 @@ fn the_walker_finds_a_vector() {
 
 #[test]
 fn only_what_applies_is_there() {
-    let json = |d: &Decision| serde_json::to_value(maker().decision(d, at(13_000))).expect("serialises");
+    let json = |d: &Decision| serde_json::to_value(event(d, at(13_000))).expect("serialises");
     let unknown = json(&decision(Verdict::Unknown));
     for absent in ["stage", "identity", "reason", "refusal"] {
         assert!(unknown["data"].get(absent).is_none(), "{absent}");
@@ -193,13 +213,57 @@ fn only_what_applies_is_there() {
 }
 
 #[test]
+fn lists_say_how_much_an_event_tells() {
+    let told = |publish, stage| {
+        let decision = Decision { publish, ..decision(recognized(stage)) };
+        maker().decision(&decision, at(13_000)).map(|e| serde_json::to_value(e).expect("serialises"))
+    };
+    for stage in [Stage::Preliminary, Stage::Confirmed, Stage::Withdrawn] {
+        let all = told(Publish::Name, stage).expect("an event");
+        assert_eq!(all["data"]["identity"]["name"], "Ada Lovelace");
+        assert_eq!(all["data"]["identity"]["external_id"], "HR-1815");
+        let pseudonym = told(Publish::Pseudonym, stage).expect("an event");
+        let identity = pseudonym["data"]["identity"].as_object().expect("an identity");
+        assert_eq!(identity.keys().collect::<Vec<_>>(), ["id", "lists"]);
+        assert_eq!(identity["lists"], serde_json::json!(["vip", "guests"]));
+        let text = pseudonym.to_string();
+        assert!(!text.contains("Ada") && !text.contains("HR-1815"));
+        assert_eq!(told(Publish::Nothing, stage), None);
+    }
+}
+
+#[test]
+fn what_is_not_published_leaves_no_gap() {
+    let maker = maker();
+    let silent = Decision { publish: Publish::Nothing, ..decision(recognized(Stage::Confirmed)) };
+    let numbers: Vec<u64> = [&decision(Verdict::Unknown), &silent, &silent, &undecided()]
+        .into_iter()
+        .filter_map(|decision| maker.decision(decision, at(13_000)))
+        .map(|event| event.sequence())
+        .collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[test]
+fn an_event_of_a_gallery_without_lists_is_as_before() {
+    let before = Decision { lists: Vec::new(), ..decision(recognized(Stage::Confirmed)) };
+    let json = serde_json::to_value(event(&before, at(13_000))).expect("serialises");
+    assert!(json["data"]["identity"].get("lists").is_none());
+    let old = r#"{"id":"01980000-1111-7222-8333-444455556666","name":"Ada Lovelace"}"#;
+    let read: Identity = serde_json::from_str(old).expect("an identity of an earlier version");
+    assert_eq!(read.name.as_deref(), Some("Ada Lovelace"));
+}
+
+#[test]
 fn sequence_numbers_have_no_gap_and_ids_sort_by_time() {
     let all = examples();
     let numbers: Vec<u64> = all.iter().map(|(_, e)| e.sequence()).collect();
     assert_eq!(numbers, (1..=all.len() as u64).collect::<Vec<_>>());
     assert!(all.windows(2).all(|pair| pair[0].1.id < pair[1].1.id));
     let random = EventMaker::new("x", RUN, Ids::random());
-    let ids: Vec<Uuid> = (0..1_000).map(|_| random.decision(&decision(Verdict::Unknown), at(5)).id).collect();
+    let ids: Vec<Uuid> = (0..1_000)
+        .map(|_| random.decision(&decision(Verdict::Unknown), at(5)).expect("an event").id)
+        .collect();
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "in order within one millisecond too");
     assert!(ids.iter().all(|id| id.get_version_num() == 7));
 }
@@ -212,7 +276,7 @@ fn numbered_ids_are_the_same_each_time() {
 #[test]
 fn latency_is_measured_on_the_clock_that_never_jumps() {
     let published = Moment { mono: at(12_150).mono, wall: "2020-01-01T00:00:00Z".parse().expect("valid") };
-    let event = maker().decision(&decision(Verdict::Unknown), published);
+    let event = event(&decision(Verdict::Unknown), published);
     let Data::Sighting(data) = event.data else { panic!("a sighting") };
     assert_eq!(data.latency_ms, 150);
 }
@@ -221,9 +285,14 @@ proptest! {
     #[test]
     fn any_decision_survives_json(score in -1f32..=1.0, quality in 0f32..=1.0, shots: u32, name: String) {
         let identity = IdentityId(RUN);
-        let verdict = Verdict::Recognized { identity, name: name.as_str().into(), stage: Stage::Confirmed };
+        let verdict = Verdict::Recognized {
+            identity,
+            name: Some(name.as_str().into()),
+            external_id: Some(name.as_str().into()),
+            stage: Stage::Confirmed,
+        };
         let decision = Decision { score: Some(score), quality: Some(quality), shots, ..decision(verdict) };
-        let event = maker().decision(&decision, at(13_000));
+        let event = event(&decision, at(13_000));
         let line = event.to_line();
         prop_assert!(!line.contains('\n'));
         prop_assert_eq!(serde_json::from_str::<Event>(&line).expect("parses"), event);
@@ -234,8 +303,7 @@ proptest! {
 fn a_number_that_json_cannot_hold_does_not_break_the_event() {
     for odd in [f32::NAN, f32::INFINITY, f32::MIN, -0.0] {
         let decision = Decision { score: Some(odd), ..decision(Verdict::Unknown) };
-        let json: Value =
-            serde_json::from_str(&maker().decision(&decision, at(13_000)).to_line()).expect("JSON");
+        let json: Value = serde_json::from_str(&event(&decision, at(13_000)).to_line()).expect("JSON");
         let score = json["data"]["score"].as_f64().expect("a number");
         assert!(score.is_finite() && !(score == 0.0 && score.is_sign_negative()), "{odd} became {score}");
     }
@@ -258,7 +326,7 @@ fn the_examples_in_the_documentation_are_made_by_the_program() {
             assert_eq!(&text[start..end], block, "{name}: run the tests with UPDATE_DOCS=1");
         }
     }
-    for name in ["recognized", "undecided", "camera"] {
+    for name in ["recognized", "gone", "undecided", "camera"] {
         assert!(text.contains(&format!("<!-- example: {name} -->")), "{name} has no example");
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::face::Refusal;
 use super::ids::{IdentityId, ModelId, TrackId};
-use super::matching::IndexKind;
+use super::matching::{IndexKind, Publish};
 use crate::base::clock::Moment;
 use crate::types::geometry::Rect;
 
@@ -43,8 +43,10 @@ pub enum Verdict {
     Recognized {
         /// Who.
         identity: IdentityId,
-        /// Display name.
-        name: Arc<str>,
+        /// Display name. `None` of a withdrawal, if the identity is no longer among the nearest: it may have been forgotten.
+        name: Option<Arc<str>>,
+        /// The id another system knows the person by; known when the name is.
+        external_id: Option<Arc<str>>,
         /// How sure.
         stage: Stage,
     },
@@ -63,6 +65,8 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThresholdOrigin {
+    /// A list's setting.
+    List,
     /// The camera's own setting.
     Camera,
     /// `decide.threshold` in the configuration.
@@ -80,12 +84,17 @@ pub struct Decision {
     pub visit: uuid::Uuid,
     /// What was decided.
     pub verdict: Verdict,
+    /// Of a recognition: the lists for which it is one, the highest priority first. Of a withdrawal: those it is taken back for.
+    pub lists: Vec<Arc<str>>,
+    /// What events may say of it. Always all, where nobody was recognised: nothing in such a decision points to anybody.
+    pub publish: Publish,
     /// Fused similarity score of the best identity, -1 to 1; `None` if nothing was embedded or nobody is enrolled.
     /// Of a withdrawal: the present score of the identity withdrawn, `None` if that is no longer among the nearest.
     pub score: Option<f32>,
     /// Distance to the second identity's score; of a withdrawal it may be negative.
     pub margin: Option<f32>,
-    /// Threshold applied.
+    /// Threshold applied. Of a recognition: that of the first of its lists; of a withdrawal: the highest of its lists', which is
+    /// the first to be missed; else the lowest of the best identity's lists. Where no list sets one, the camera's.
     pub threshold: f32,
     /// Where it came from.
     pub threshold_origin: ThresholdOrigin,

@@ -1,11 +1,14 @@
 //! What a search of the gallery answers.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::ids::{IdentityId, ModelId};
 
 /// Which index answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexKind {
     /// Every template was compared.
@@ -24,6 +27,41 @@ impl IndexKind {
     }
 }
 
+/// What events may say of somebody on a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publish {
+    /// Nothing: such a person is recognised, and no event is made (staff, say).
+    Nothing,
+    /// The identity's id, and no name.
+    Pseudonym,
+    /// Id, external id and name.
+    #[default]
+    Name,
+}
+
+/// What a list asks of a recognition, and what is said of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListRule {
+    /// The list's name.
+    pub name: Arc<str>,
+    /// Least similarity score of a recognition for this list, 0 to 1; `None`: the camera's, else the configuration's, else the
+    /// model's.
+    pub threshold: Option<f32>,
+    /// Of the lists somebody is on, the one with the highest comes first.
+    pub priority: i32,
+    /// What events may say.
+    pub publish: Publish,
+}
+
+impl ListRule {
+    /// The rules of one identity in the order of [`Candidate::lists`]: by priority, the highest first, then by name.
+    pub fn in_order(mut rules: Vec<Arc<ListRule>>) -> Arc<[Arc<ListRule>]> {
+        rules.sort_by(|a, b| (Reverse(a.priority), &a.name).cmp(&(Reverse(b.priority), &b.name)));
+        rules.into()
+    }
+}
+
 /// One identity near the probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -31,6 +69,11 @@ pub struct Candidate {
     pub identity: IdentityId,
     /// Display name, as enrolled.
     pub name: Arc<str>,
+    /// The id another system knows the person by.
+    pub external_id: Option<Arc<str>>,
+    /// The lists it is on, as [`ListRule::in_order`] gives them. Without any, the camera's threshold holds and its name may be said:
+    /// so it is in a gallery without lists. Where there are lists, whoever is on none is not searched for.
+    pub lists: Arc<[Arc<ListRule>]>,
     /// Cosine similarity of the identity's best template, -1 to 1.
     pub score: f32,
 }

@@ -50,6 +50,25 @@ fn any_rules() -> impl Strategy<Value = config::Decide> {
     })
 }
 
+/// Lists of three identities, some at thresholds of their own.
+fn any_lists() -> impl Strategy<Value = Vec<(usize, ListRule)>> {
+    let publish = prop::sample::select(vec![Publish::Nothing, Publish::Pseudonym, Publish::Name]);
+    let rule = (0usize..3, 0u8..4, prop::option::of(0.2f32..0.7), 0i32..3, publish);
+    let rule = rule.prop_map(|(who, name, threshold, priority, publish)| {
+        (who, ListRule { name: format!("list {name}").into(), threshold, priority, publish })
+    });
+    prop::collection::vec(rule, 0..6)
+}
+
+/// With these lists; an identity is on each at most once.
+fn with_lists(world: World, lists: &[(usize, ListRule)]) -> World {
+    lists.iter().fold(world, |world, (who, rule)| {
+        let known =
+            world.lists.get(who).is_some_and(|rules| rules.iter().any(|known| known.name == rule.name));
+        if known { world } else { world.on(*who, rule.clone()) }
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -58,6 +77,7 @@ proptest! {
     #[test]
     fn the_order_of_shots_does_not_change_the_final_verdict(
         rules in any_rules(),
+        lists in any_lists(),
         seed: u64,
         shots in prop::collection::vec((0usize..2, 0.2f32..0.7, 0u8..10), 1..10),
         order: u64,
@@ -71,7 +91,7 @@ proptest! {
             })
             .collect();
         let verdict = |shots: &[Shot]| {
-            let mut scene = Scene::with(rules.clone(), World::of(0..4));
+            let mut scene = Scene::with(rules.clone(), with_lists(World::of(0..4), &lists));
             for shot in shots {
                 scene.shot(1, shot.clone());
             }
@@ -100,7 +120,7 @@ proptest! {
         let world = World::of([0]);
         let search = |probe: &Embedding| world.search(probe);
         let rules = config::Decide { fuse: 20, ..rules };
-        let how = Weighing { fuse: 20, keep: 20, threshold: THRESHOLD };
+        let how = Weighing { fuse: 20, keep: 20, base: base() };
         let mut random = fastrand::Rng::with_seed(seed);
         let mut evidence = Evidence::default();
         for (i, quality) in qualities.iter().enumerate() {
@@ -108,7 +128,7 @@ proptest! {
             evidence.add(noisy(&mut random, 0, score, i as u64, i as f64, *quality), how, &search);
         }
         let before = evidence.score_of(person(0)).unwrap().0;
-        let verdict_before = judge(&evidence, &rules, THRESHOLD, None);
+        let verdict_before = judge(&evidence, &rules, base(), None);
         prop_assume!(before >= 0.0);
 
         // Exactly `before + more` on the template's axis, and any direction otherwise.
@@ -126,7 +146,7 @@ proptest! {
         if let Outcome::Recognized { stage, .. } = verdict_before
             && (before - THRESHOLD).abs() > 1e-5
         {
-            let Outcome::Recognized { stage: now, .. } = judge(&evidence, &rules, THRESHOLD, None) else {
+            let Outcome::Recognized { stage: now, .. } = judge(&evidence, &rules, base(), None) else {
                 return Err(TestCaseError::fail("the recognition was lost"));
             };
             prop_assert!(stage == Stage::Preliminary || now == Stage::Confirmed);
@@ -138,11 +158,14 @@ proptest! {
     #[test]
     fn any_history_is_legal(
         rules in any_rules(),
+        lists in any_lists(),
+        other_lists in any_lists(),
         seed: u64,
         steps in prop::collection::vec((0u64..4, 0u8..12, 0usize..3, 0.2f32..0.8, 0u8..10), 1..60),
     ) {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut scene = Scene::with(config::Decide { cooldown: Duration::from_secs(3), ..rules }, World::of(0..3));
+        let world = with_lists(World::of(0..3), &lists);
+        let mut scene = Scene::with(config::Decide { cooldown: Duration::from_secs(3), ..rules }, world);
         let mut generation_of = [0u64; 4];
         for (i, &(slot, action, who, score, quality)) in steps.iter().enumerate() {
             let seconds = 0.5 * i as f64;
@@ -153,10 +176,10 @@ proptest! {
                     generation_of[slot as usize] += 1;
                 }
                 1 => {
-                    scene.change_gallery(World::of((0..3).filter(|&i| i != who)));
+                    scene.change_gallery(with_lists(World::of((0..3).filter(|&i| i != who)), &other_lists));
                 }
                 2 => {
-                    scene.change_gallery(World::of(0..3));
+                    scene.change_gallery(with_lists(World::of(0..3), &lists));
                 }
                 3 => {
                     let made = scene.decider.refused(&track(number), Refusal::Blurred);
@@ -176,6 +199,13 @@ proptest! {
         for decision in last.into_values() {
             let withdrawn = matches!(decision.verdict, Verdict::Recognized { stage: Stage::Withdrawn, .. });
             prop_assert!(!withdrawn, "{} is no final verdict", short(decision));
+        }
+        for decision in &scene.log {
+            let recognized = matches!(decision.verdict, Verdict::Recognized { .. });
+            prop_assert!(recognized || (decision.lists.is_empty() && decision.publish == Publish::Name));
+            if let Verdict::Recognized { name: None, stage, .. } = &decision.verdict {
+                prop_assert!(*stage == Stage::Withdrawn && decision.publish < Publish::Name);
+            }
         }
     }
 

@@ -1,6 +1,5 @@
 //! The rules, one by one.
 
-use crate::types::decision::ThresholdOrigin;
 use crate::types::face::Refusal;
 
 use super::*;
