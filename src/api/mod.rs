@@ -1,16 +1,17 @@
-//! Looking at the running daemon from outside.
+//! The running daemon from outside.
 //!
 //! ```text
-//!   Stats ─┐               ┌─▶ status.rs   Unix socket: `watchlistd status`
+//!   Stats ─┐               ┌─▶ control/    Unix socket: `watchlistd status`, gallery commands
 //!   Beats ─┼─▶ Report ─────┤
 //!   Life ──┘   snapshot()  └─▶ http.rs     loopback: /metrics /healthz /readyz
 //! ```
 //!
-//! Everything in here only reads. Neither thread can slow down the pipeline or be held by a slow client.
+//! What reports only reads, and gallery commands are carried out by whoever holds the gallery. Nothing in here can slow
+//! down the pipeline or be held by a slow client.
 
+pub mod control;
 pub mod http;
 pub mod metrics;
-pub mod status;
 pub mod table;
 
 #[cfg(test)]

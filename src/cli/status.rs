@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{ConfigArgs, context, output};
-use crate::api::{status, table};
+use crate::api::control::client;
+use crate::api::table;
 use crate::base::error::Result;
 
 /// How long the daemon may take to answer.
@@ -35,7 +36,7 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode> {
         Some(socket) => socket.clone(),
         None => context::load_for_tools(&args.config)?.control.socket,
     };
-    let snapshot = status::query(&socket, PATIENCE)?;
+    let snapshot = client::query(&socket, PATIENCE)?;
     if args.json {
         output::json(&snapshot)?;
     } else {
