@@ -26,7 +26,7 @@ use watchlistd::align::Aligner;
 use watchlistd::base::clock::{Clock, SimulatedClock};
 use watchlistd::config::{self, Config};
 use watchlistd::detect::DetectOptions;
-use watchlistd::gallery::SharedGallery;
+use watchlistd::gallery::{GallerySnapshot, SharedGallery, snapshot};
 use watchlistd::image::resize::{Pad, fit_to_tensor};
 use watchlistd::image::tensor::{ChannelOrder, Normalize};
 use watchlistd::infer::models::Models;
@@ -201,10 +201,9 @@ impl Bench {
             every_face,
         };
         let settings = Settings { workers, tuning, fps };
-        let path = self.scratch.path().join("gallery.db");
-        let (gallery, _) =
-            SharedGallery::open(&path, self.models.model_id(), self.models.dimension(), IndexKind::Exact)
-                .expect("a store");
+        let model = snapshot::Model { id: self.models.model_id(), dimension: self.models.dimension() };
+        let nobody = GallerySnapshot::empty(model, IndexKind::Exact).expect("an empty gallery");
+        let gallery = SharedGallery::new(nobody);
         let gallery = Arc::new(gallery);
         let policy = Policy::of(&self.config, self.models.default_threshold());
         let hands = offline::Hands::start(&self.models, &settings).expect("workers");

@@ -12,7 +12,7 @@ use crate::base::error::{Kind, Result};
 use crate::config::load::Loaded;
 use crate::config::{Camera, CameraSource, Config, ConfigErrors, Problem};
 use crate::err;
-use crate::gallery::SharedGallery;
+use crate::gallery::reading;
 use crate::infer::models::Models;
 use crate::source::gst::{self, GstOpener};
 use crate::source::supervisor::Opener;
@@ -151,12 +151,12 @@ fn check_embedder(models: &Models) -> Result<String> {
 }
 
 fn check_gallery(config: &Config, models: &Models) -> Result<String> {
-    let (shared, warnings) = SharedGallery::configured(&config.gallery, models)?;
+    let (shared, warnings) = reading::configured(config, models)?;
     let snapshot = shared.current();
     let mut text = format!(
         "{}: {} identities, {} templates, generation {}",
         config.gallery.path.display(),
-        snapshot.identities().len(),
+        snapshot.identities(),
         snapshot.templates(),
         snapshot.generation()
     );

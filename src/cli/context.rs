@@ -8,7 +8,8 @@ use crate::base::error::Result;
 use crate::config::load::{self, Loaded};
 use crate::config::place::Place;
 use crate::config::{Config, ConfigErrors};
-use crate::gallery::SharedGallery;
+use crate::gallery::succession::models_in_use;
+use crate::gallery::{SharedGallery, reading};
 use crate::infer::models::Models;
 use crate::{bail, err};
 
@@ -52,7 +53,11 @@ pub fn file(args: &ConfigArgs) -> Option<PathBuf> {
 /// What is missing or wrong, and what to do about it.
 pub fn models(config: &Config) -> Result<Models> {
     manifests_are_there(config)?;
-    Models::load(&config.models, &config.inference)
+    let (chosen, other) = models_in_use(config)?;
+    if let Some(warning) = other {
+        output::tell(&format!("watchlistd: {warning}"));
+    }
+    Models::load(&chosen, &config.inference)
 }
 
 /// The mistake of a program that was never installed or set up, told as such.
@@ -79,7 +84,7 @@ pub fn manifests_are_there(config: &Config) -> Result<()> {
 /// # Errors
 /// A store that cannot be read.
 pub fn gallery(config: &Config, models: &Models) -> Result<Arc<SharedGallery>> {
-    let (gallery, warnings) = SharedGallery::configured(&config.gallery, models)?;
+    let (gallery, warnings) = reading::configured(config, models)?;
     for warning in warnings {
         output::tell(&format!("watchlistd: {}: {warning}", config.gallery.path.display()));
     }

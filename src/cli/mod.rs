@@ -1,17 +1,26 @@
 //! The command line: one file for each subcommand.
 
+pub mod audit;
 pub mod check;
 pub mod compare;
+pub mod console;
 pub mod context;
+pub mod desk;
 pub mod detect;
 pub mod enroll;
 pub mod faces;
+pub mod gallery;
+pub mod input;
 pub mod man;
 pub mod models;
 pub mod output;
 pub mod recognize;
 pub mod run;
 pub mod status;
+mod switch;
+pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,9 +62,10 @@ enum Command {
     ///
     /// Stores a template of the face in each picture under the name, and says for each picture what was done and why. A
     /// picture with no face, several faces (unless you say which), or a face that is too small, blurred, dark, bright or
-    /// turned away is refused. The same picture again changes nothing, so an interrupted run is simply run again. A running
-    /// daemon takes it in within a second. Exit status 65 when any picture was refused.
-    Enroll(enroll::EnrollArgs),
+    /// turned away is refused, and so is one that looks like a mistake beside what is enrolled (--review). The same picture
+    /// again changes nothing, so an interrupted run is simply run again. A running daemon takes it in within a second. Exit
+    /// status 65 when any picture was refused, 75 when the run was stopped.
+    Enroll(Box<enroll::EnrollArgs>),
     /// Check configuration, models, device, cameras and gallery, and say what is wrong.
     ///
     /// Opens everything the daemon would open, once, and prints one table: configuration, credentials, models (hash, shapes,
@@ -87,9 +97,17 @@ enum Command {
     /// the decision. A video goes through the daemon's own stages at full speed: one line for each event, as the daemon
     /// publishes it, and a last line with every track. The same video gives the same lines, whatever the number of workers.
     Recognize(recognize::RecognizeArgs),
-    /// Look after model files.
+    /// Look after the enrolled identities: list, change, forget, verify, move and back up.
     ///
-    /// `make setup` runs this; it is needed by hand only for models of your own.
+    /// Asks the running daemon over its Unix socket; where none runs, opens the store itself, with the key that is configured
+    /// or with --key-file. What changes is searched for, or no longer, before the command returns, and is in the audit log.
+    Gallery(gallery::GalleryArgs),
+    /// Look into the audit log of the gallery: who did what, and when.
+    ///
+    /// The log is a chain under a key: an entry that was changed, removed or moved is found. It names people only as long as
+    /// they are enrolled.
+    Audit(audit::AuditArgs),
+    /// Look after models: prepare their files, and change the one the gallery uses.
     Models(models::ModelsArgs),
     /// Print a completion script for a shell.
     ///
@@ -130,6 +148,8 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Detect(args) => detect::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Recognize(args) => recognize::run(&args),
+        Command::Gallery(args) => gallery::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.

@@ -1,4 +1,4 @@
-//! `watchlistd models prepare`
+//! `watchlistd models ...`
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::faces::{Eyes, LookArgs};
-use super::output;
+use super::{output, switch};
 use crate::base::error::{Error, Result};
 use crate::config;
 use crate::infer::manifest::Manifest;
@@ -19,21 +19,32 @@ use crate::{bail, err};
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// Prepare fetched models for this machine, once.
     ///
     /// Rewrites an embedder's PReLUs and fixed batch dimension into an equal graph that runs faster on a CPU, verifies its
     /// SHA-256, and checks its embeddings against the original's on real faces. Does nothing when that was done before.
+    /// `make setup` runs this; it is needed by hand only for models of your own.
     Prepare(PrepareArgs),
+    /// Make another model the gallery's, without a gap.
+    ///
+    /// Templates of the new model are made from the kept crops while the old ones are still searched, both models are compared
+    /// on the gallery, and then the search changes over at once. Identities without a kept crop are named: they need new
+    /// pictures, and without --force nothing is switched. Exit status 1 when nothing was switched.
+    Switch(switch::SwitchArgs),
+    /// Make the model before the last switch the gallery's again.
+    ///
+    /// Whoever was forgotten stays forgotten.
+    Rollback(switch::RollbackArgs),
 }
 
 /// Arguments of `models prepare`.
 #[derive(Debug, Args)]
-struct PrepareArgs {
+pub(super) struct PrepareArgs {
     /// Folder of manifests.
     #[arg(long, value_name = "DIR")]
     manifests: PathBuf,
@@ -55,6 +66,8 @@ struct PrepareArgs {
 pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
     match &args.command {
         Command::Prepare(args) => prepare_all(args),
+        Command::Switch(args) => switch::switch(args),
+        Command::Rollback(args) => switch::rollback(args),
     }
 }
 

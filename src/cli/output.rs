@@ -1,8 +1,10 @@
 //! What the commands print and write: to standard output, whose reader may leave, and to files, which are looked at before
 //! any work is done for them.
 
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -65,11 +67,77 @@ pub fn check_target(option: &str, path: &Path, extensions: &[&str]) -> Result<()
     if path.is_dir() {
         bail!(CannotCreate, "{option} {shown}: is a folder; expected a file");
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !folder.is_dir() {
         bail!(CannotCreate, "{option} {shown}: there is no folder {}; make it first", folder.display());
     }
     Ok(())
+}
+
+/// Refuses a file that [`save`] could not make: as [`check_target`], and one that is there already. `argument` is what names it.
+///
+/// # Errors
+/// `CannotCreate`.
+pub fn check_new(argument: &str, path: &Path) -> Result<()> {
+    check_target(argument, path, &[])?;
+    if path.symlink_metadata().is_ok() {
+        return Err(there_already(argument, path));
+    }
+    Ok(())
+}
+
+/// Writes a new file that only its owner may read (mode 0600). The name appears when all of it is on the disk, and only if
+/// nothing has that name.
+///
+/// # Errors
+/// `CannotCreate`, when there is such a file already; `Io` and its kin. Nothing of that name is left then.
+pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = beside(path);
+    let written = write_synced(&beside, bytes).and_then(|()| name_it(&beside, path));
+    if let Err(cause) = written {
+        let _ = fs::remove_file(&beside);
+        return Err(match cause.kind() {
+            io::ErrorKind::AlreadyExists => there_already("cannot write", path),
+            _ => Error::io("write", path, cause),
+        });
+    }
+    // Without this a power cut may take the name away again.
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(|e| Error::io("write", path, e))
+}
+
+fn there_already(what: &str, path: &Path) -> Error {
+    err!(CannotCreate, "{what} {}: a file of that name is there, and is not overwritten", path.display())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `.NAME.PID.partial` in the same folder.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.partial", std::process::id()))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Gives the file its name, unless something has it.
+fn name_it(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some network file systems cannot do that in one step.
+        Err(e) if [rustix::io::Errno::INVAL, rustix::io::Errno::NOSYS].contains(&e) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        done => Ok(done?),
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +152,32 @@ mod tests {
         assert!(!reader_left(&written(io::ErrorKind::StorageFull)));
         let elsewhere = Error::new(Kind::Io, "cannot write a.mp4");
         assert!(!reader_left(&elsewhere.because(io::Error::from(io::ErrorKind::BrokenPipe))));
+    }
+
+    #[test]
+    fn a_file_is_saved_for_its_owner_only_and_never_over_another() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("out.bundle");
+        check_new("--out", &path).expect("a new file");
+        save(&path, b"first").expect("writable");
+        let mode = fs::metadata(&path).expect("written").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for refused in [check_new("--out", &path), save(&path, b"second")] {
+            let error = refused.expect_err("it is there already");
+            assert_eq!(error.kind(), Kind::CannotCreate);
+            assert!(error.to_string().contains("out.bundle"), "{error}");
+        }
+        assert_eq!(fs::read(&path).expect("readable"), b"first");
+        let names: Vec<_> = fs::read_dir(dir.path()).expect("readable").collect();
+        assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+
+        std::os::unix::fs::symlink("/nowhere/at/all", dir.path().join("link")).expect("a link");
+        for refused in [check_new("--out", &dir.path().join("link")), save(&dir.path().join("link"), b"x")] {
+            assert_eq!(refused.expect_err("a name that is taken").kind(), Kind::CannotCreate);
+        }
+        let nowhere = save(&dir.path().join("missing/out"), b"x").expect_err("no folder");
+        assert_eq!(nowhere.kind(), Kind::NoInput);
     }
 
     #[test]

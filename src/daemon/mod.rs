@@ -1,6 +1,7 @@
 //! The long-running program: its life cycle, and how it talks to the system around it.
 
 pub mod logging;
+mod reception;
 pub mod service;
 pub mod signals;
 pub mod state;

@@ -14,11 +14,12 @@ use crossbeam_channel::{select, tick};
 use uuid::Uuid;
 
 use super::logging;
+use super::reception::Reception;
 use super::signals::{Signal, Signals};
 use super::state::{LifeCycle, Need, Phase};
 use super::systemd::Notifier;
 use super::watchdog::{self, Heartbeats};
-use crate::api::{Report, http, status};
+use crate::api::{Report, control, http};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::Result;
 use crate::base::shutdown;
@@ -27,10 +28,11 @@ use crate::config::place::Place;
 use crate::config::{Config, Events, diff};
 use crate::err;
 use crate::events::{EventMaker, Ids};
-use crate::gallery::SharedGallery;
+use crate::gallery::custody::Custody;
+use crate::gallery::succession::models_in_use;
 use crate::infer::models::Models;
 use crate::pipeline::budget;
-use crate::pipeline::live::{Live, Surroundings, note_gallery};
+use crate::pipeline::live::{Live, Surroundings};
 use crate::sinks;
 use crate::sinks::Publisher;
 use crate::source::gst;
@@ -65,7 +67,7 @@ struct Daemon {
     life: Arc<LifeCycle>,
     live: Live,
     notifier: Notifier,
-    _status: status::Server,
+    _control: control::Server,
     _http: Option<http::Server>,
     watchdog: shutdown::Stopper,
 }
@@ -86,17 +88,22 @@ impl Daemon {
         };
 
         // The socket first: it is what tells two daemons apart.
-        let status = status::Server::start(&config.control.socket, report.clone())?;
+        let rule = control::Rule::configured(config.control.group.as_deref())?;
+        let reception = Arc::new(Reception::new(report.clone()));
+        let control = control::Server::start(&config.control.socket, rule, reception.clone())?;
         let http = config.http.listen.map(|listen| http::Server::start(listen, report)).transpose()?;
         gst::init()?;
-        let models = notifier.extend_during(LOADING, || Models::load(&config.models, &config.inference))?;
+        let (chosen, other) = models_in_use(&config)?;
+        if let Some(warning) = other {
+            tracing::warn!("{warning}");
+        }
+        let models = notifier.extend_during(LOADING, || Models::load(&chosen, &config.inference))?;
         life.have(Need::Models);
         if told_to_stop(signals) {
             return Ok(None);
         }
-        let (gallery, warnings) = SharedGallery::configured(&config.gallery, &models)?;
-        note_gallery(&gallery.current(), &warnings, &stats);
-        let gallery = Arc::new(gallery);
+        let custody = Custody::open(&config, &models, clock.clone())?;
+        reception.serve(custody.keeper.clone());
         life.have(Need::Gallery);
 
         let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
@@ -108,7 +115,7 @@ impl Daemon {
         )?);
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
         let around =
-            Surroundings { clock, stats, heartbeats: heartbeats.clone(), gallery, maker, publisher, opener };
+            Surroundings { clock, stats, heartbeats: heartbeats.clone(), custody, maker, publisher, opener };
         note_models(&models, &around);
         // Workers open their models here, and a GPU builds its engines.
         let live = notifier.extend_during(LOADING, || Live::start(&config, &models, around.clone()))?;
@@ -120,7 +127,7 @@ impl Daemon {
 
         let (watchdog, watched) = shutdown::channel();
         watchdog::feed(heartbeats, notifier, watched)?;
-        Ok(Some(Self { config, around, life, live, notifier, _status: status, _http: http, watchdog }))
+        Ok(Some(Self { config, around, life, live, notifier, _control: control, _http: http, watchdog }))
     }
 
     fn ready(&mut self) -> Result<()> {
@@ -181,6 +188,9 @@ impl Daemon {
         for (camera, error) in self.live.apply(&config, &changes) {
             tracing::error!(%camera, error = error.chain(), "could not be started; reload to try again");
         }
+        if let Err(error) = self.around.custody.reloaded(&config) {
+            tracing::error!(error = error.chain(), "the change of thresholds could not be put on record");
+        }
         // An operator who corrected a password should not have to wait for it to be tried.
         self.live.retry_waiting();
         tracing::info!(
@@ -213,8 +223,8 @@ impl Daemon {
     }
 
     fn summary(&self) -> String {
-        let gallery = self.around.gallery.current();
-        format!("{} cameras, {} identities", self.config.cameras.len(), gallery.identities().len())
+        let gallery = self.around.custody.shared.current();
+        format!("{} cameras, {} identities", self.config.cameras.len(), gallery.identities())
     }
 }
 

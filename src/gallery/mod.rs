@@ -1,25 +1,36 @@
-//! The enrolled identities: stored, searched, and added to.
+//! The enrolled identities: kept, searched, changed, and accounted for.
 //!
 //! ```text
-//!  pictures ─▶ Enroller ─▶ Store (SQLite) ──generation──▶ SharedGallery ─▶ Arc<GallerySnapshot> ─▶ Match
-//!              refuses      one change =                  reloads when it    immutable: rows, their
-//!              with reason  one transaction               changed            identities, an index
+//!  command line ─▶ Desk ─▶ Keeper ─▶ Store (SQLite, sealed)        audit log, head, list of the forgotten
+//!                          one owner, one change = one transaction
+//!                             └─▶ SharedGallery ─▶ Arc<GallerySnapshot> ─▶ Match
+//!                                                  immutable: people, rows, indexes
 //! ```
 
+pub mod audit;
+pub mod bundle;
+pub mod command;
+pub mod crypt;
+pub mod custody;
+pub mod dates;
 pub mod enrol;
+pub mod escrow;
+pub mod keeper;
+pub mod life;
+pub mod list;
+pub mod lock;
+pub mod master;
 pub mod name;
-mod open;
-mod queries;
-mod schema;
+pub mod reading;
+pub mod record;
+pub mod report;
 pub mod shared;
 pub mod snapshot;
-mod sql;
 pub mod store;
+pub mod succession;
+mod tombstones;
 
+pub use keeper::Keeper;
 pub use name::Name;
 pub use shared::SharedGallery;
 pub use snapshot::GallerySnapshot;
-pub use store::Store;
-
-#[cfg(test)]
-mod store_tests;

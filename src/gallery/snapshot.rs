@@ -1,20 +1,28 @@
 //! The gallery as one generation of it was: what a search answers from.
+//!
+//! ```text
+//!  people (name, lists, searched for?)      parts: rows of templates, each with an index
+//!        ▲                                   [ base: configured index, most rows ][ 64 ][ 8 ][ 1 ]  exact, growing by halves
+//!        └────── owner of each row ──────────────┘        hidden: rows that are no longer anybody's
+//!
+//!  a change ─▶ a new snapshot that shares all parts but one; the old one stays as it is for whoever holds it
+//! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::queries::Queries;
-use super::store::{Identity, Store};
+use super::record::{ExternalId, Record, Standing};
 use crate::base::error::Result;
-use crate::err;
 use crate::index::{Hit, Index, Rows, build};
 use crate::types::embedding::Embedding;
-use crate::types::ids::{IdentityId, ModelId};
-use crate::types::matching::{Candidate, IndexKind, Match};
+use crate::types::ids::{IdentityId, ModelId, TemplateId};
+use crate::types::matching::{Candidate, IndexKind, ListRule, Match};
 
 /// Rows fetched at first for a few identities: as many templates as somebody usually has, several times.
 const FIRST_FETCH: usize = 64;
+/// The base is built again when this many rows lie beside it or are hidden in it, or a quarter of its own.
+const LOOSE: usize = 1024;
 
 /// What an operator should know about a gallery that was loaded.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,39 +59,130 @@ impl fmt::Display for Warning {
     }
 }
 
-/// One generation of the gallery for one model. Immutable.
-pub struct GallerySnapshot {
-    generation: u64,
-    model: ModelId,
-    identities: Vec<Identity>,
-    /// The identity of each row, as a position in `identities`.
-    owners: Vec<u32>,
+/// What a search needs to know of an identity.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Its display name.
+    pub name: Arc<str>,
+    /// Another system's id of it.
+    pub external_id: Option<Arc<str>>,
+    /// The lists it is on, the most important first.
+    pub lists: Arc<[Arc<ListRule>]>,
+    /// True if it is looked for: its time has come and is not over, and it is on a list.
+    pub searched: bool,
+}
+
+impl Person {
+    /// From the record; `rules` are the settings of all lists.
+    pub fn of(record: &Record, standing: Standing, rules: &HashMap<String, Arc<ListRule>>) -> Self {
+        let lists: Vec<Arc<ListRule>> =
+            record.lists.iter().filter_map(|list| rules.get(list.as_str()).cloned()).collect();
+        Self {
+            name: record.name.shared(),
+            external_id: record.external_id.as_ref().map(ExternalId::shared),
+            searched: standing == Standing::Active && !lists.is_empty(),
+            lists: ListRule::in_order(lists),
+        }
+    }
+}
+
+/// Whose a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Owner {
+    identity: IdentityId,
+    template: TemplateId,
+}
+
+/// Templates with an index over them.
+struct Part {
+    rows: Arc<Rows>,
+    owners: Vec<Owner>,
     index: Box<dyn Index>,
 }
 
+impl Part {
+    fn build(kind: IndexKind, rows: Rows, owners: Vec<Owner>) -> Result<Self> {
+        let rows = Arc::new(rows);
+        Ok(Self { index: build(kind, rows.clone())?, rows, owners })
+    }
+
+    /// Several parts as one, without what is hidden.
+    fn join(kind: IndexKind, model: Model, parts: &[Arc<Part>], hidden: &HashSet<Owner>) -> Result<Self> {
+        let most = parts.iter().map(|part| part.owners.len()).sum();
+        let mut rows = Rows::with_capacity(model.id, model.dimension, most)?;
+        let mut owners = Vec::with_capacity(most);
+        for part in parts {
+            let owner = |row: u32| part.owners.get(row as usize);
+            let kept = |row: u32| owner(row).is_some_and(|owner| !hidden.contains(owner));
+            rows.extend(&part.rows, kept)?;
+            owners.extend(part.owners.iter().filter(|owner| !hidden.contains(owner)));
+        }
+        Self::build(kind, rows, owners)
+    }
+}
+
+/// The model whose templates are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Model {
+    /// Its id.
+    pub id: ModelId,
+    /// Numbers in its embeddings.
+    pub dimension: usize,
+}
+
+/// One generation of the gallery for one model. Immutable.
+pub struct GallerySnapshot {
+    generation: u64,
+    model: Model,
+    kind: IndexKind,
+    people: Arc<HashMap<IdentityId, Person>>,
+    /// The base first. Only it may be approximate.
+    parts: Vec<Arc<Part>>,
+    hidden: Arc<HashSet<Owner>>,
+    /// Counted when somebody asks.
+    templates: OnceLock<usize>,
+}
+
 impl GallerySnapshot {
-    /// Reads the model's templates, all as of one moment, and builds the index.
+    /// A snapshot of these people and templates. When the index that is asked for cannot be built, exact search takes its
+    /// place, and the warning says so.
     ///
     /// # Errors
-    /// `Data`, when a template is damaged or has not `dimension` numbers; as [`Store::list`] otherwise.
-    pub fn load(
-        store: &Store,
-        model: ModelId,
-        dimension: usize,
+    /// `Data`, when a template has not the model's dimension, and what reading the templates gives.
+    pub fn new(
+        model: Model,
         kind: IndexKind,
+        generation: u64,
+        people: HashMap<IdentityId, Person>,
+        templates: impl IntoIterator<Item = Result<(IdentityId, TemplateId, Embedding)>>,
     ) -> Result<(Self, Vec<Warning>)> {
-        let (content, mut warnings) =
-            store.at_one_moment(|queries| Content::read(queries, model, dimension))?;
-        let rows = Arc::new(content.rows);
-        let index = match build(kind, rows.clone()) {
-            Err(cause) if kind != IndexKind::Exact => {
-                warnings.push(Warning::IndexRefused(cause.chain()));
-                build(IndexKind::Exact, rows)?
-            }
-            built => built?,
+        let templates = templates.into_iter();
+        let mut rows = Rows::with_capacity(model.id, model.dimension, templates.size_hint().0)?;
+        let mut owners = Vec::with_capacity(templates.size_hint().0);
+        for template in templates {
+            let (identity, template, embedding) = template?;
+            rows.push(&embedding)?;
+            owners.push(Owner { identity, template });
+        }
+        let (base, warning) = base(kind, Arc::new(rows), owners)?;
+        let snapshot = Self {
+            generation,
+            model,
+            kind,
+            people: Arc::new(people),
+            parts: vec![Arc::new(base)],
+            hidden: Arc::default(),
+            templates: OnceLock::new(),
         };
-        let Content { generation, identities, owners, .. } = content;
-        Ok((Self { generation, model, identities, owners, index }, warnings))
+        Ok((snapshot, warning.into_iter().collect()))
+    }
+
+    /// An empty one, for a store that is not there yet.
+    ///
+    /// # Errors
+    /// `Data`, when the model has no dimension.
+    pub fn empty(model: Model, kind: IndexKind) -> Result<Self> {
+        Ok(Self::new(model, kind, 0, HashMap::new(), [])?.0)
     }
 
     /// The generation of the store it was read from.
@@ -93,53 +192,318 @@ impl GallerySnapshot {
 
     /// The model of its templates.
     pub fn model(&self) -> ModelId {
+        self.model.id
+    }
+
+    /// The model of its templates, with their dimension.
+    pub fn model_and_dimension(&self) -> Model {
         self.model
     }
 
     /// The index that answers.
     pub fn index(&self) -> IndexKind {
-        self.index.kind()
+        self.parts.first().map_or(self.kind, |base| base.index.kind())
     }
 
-    /// Number of templates searched.
+    /// The index that was asked for.
+    pub fn kind(&self) -> IndexKind {
+        self.kind
+    }
+
+    /// Number of templates of people who are looked for.
     pub fn templates(&self) -> usize {
-        self.owners.len()
+        *self.templates.get_or_init(|| {
+            let searched = |owner: &Owner| self.people.get(&owner.identity).is_some_and(|p| p.searched);
+            self.live_rows().filter(|(_, _, owner)| searched(owner)).count()
+        })
     }
 
-    /// All identities, those without a template of this model included.
-    pub fn identities(&self) -> &[Identity] {
-        &self.identities
+    /// All identities, those who are not looked for now and those without a template of this model included.
+    pub fn people(&self) -> &HashMap<IdentityId, Person> {
+        &self.people
     }
 
-    /// The `k` nearest identities, each with the score of its best template. From the exact index they are
-    /// exactly these; of equal scores the identity enrolled first comes first.
+    /// Number of people who are looked for.
+    pub fn identities(&self) -> usize {
+        self.people.values().filter(|person| person.searched).count()
+    }
+
+    /// Every template that is somebody's, with whose it is, those who are not looked for now included.
+    pub fn held(&self) -> impl Iterator<Item = (IdentityId, TemplateId)> {
+        self.live_rows().map(|(_, _, owner)| (owner.identity, owner.template))
+    }
+
+    /// True if nobody can be found.
+    pub fn is_empty(&self) -> bool {
+        self.templates() == 0
+    }
+
+    /// The `k` nearest identities that are looked for, each with the score of its best template. From the exact index they
+    /// are exactly these; of equal scores the identity enrolled first comes first.
     pub fn search(&self, probe: &Embedding, k: usize) -> Match {
+        let candidates = self.nearest(probe, k, |person| person.searched);
+        Match { candidates, model: self.model.id, generation: self.generation, index: self.index() }
+    }
+
+    /// The same among all identities, whatever their standing: for the gate and for the operator.
+    pub fn nearest_of_all(&self, probe: &Embedding, k: usize) -> Vec<Candidate> {
+        self.nearest(probe, k, |_| true)
+    }
+
+    /// Scores of an identity's templates with the probe.
+    pub fn scores_of(&self, identity: IdentityId, probe: &Embedding) -> Vec<(TemplateId, f32)> {
+        self.rows_of(identity)
+            .filter_map(|(part, row, owner)| Some((owner.template, part.rows.similarity(row, probe)?)))
+            .collect()
+    }
+
+    /// For each of an identity's templates the score of the nearest other one of it.
+    pub fn nearest_own(&self, identity: IdentityId) -> HashMap<TemplateId, f32> {
+        let rows: Vec<_> = self.rows_of(identity).collect();
+        let nearest = |at: usize, part: &Part, row: u32| {
+            let others = rows.iter().enumerate().filter(|(other, _)| *other != at);
+            others
+                .filter_map(|(_, (other, other_row, _))| {
+                    part.rows.similarity_with(row, &other.rows, *other_row)
+                })
+                .max_by(f32::total_cmp)
+        };
+        let all = rows.iter().enumerate();
+        all.filter_map(|(at, (part, row, owner))| Some((owner.template, nearest(at, part, *row)?))).collect()
+    }
+
+    /// For each template, of whomever, the score of the nearest other one of its identity; none for who has only one.
+    pub fn all_nearest_own(&self) -> Vec<f32> {
+        let mut rows: HashMap<IdentityId, Vec<(&Part, u32)>> = HashMap::new();
+        self.live_rows()
+            .for_each(|(part, row, owner)| rows.entry(owner.identity).or_default().push((part, row)));
+        let nearest = |own: &[(&Part, u32)], at: usize| -> Option<f32> {
+            let (part, row) = own.get(at)?;
+            let others = own.iter().enumerate().filter(|(other, _)| *other != at);
+            others
+                .filter_map(|(_, (other, other_row))| {
+                    part.rows.similarity_with(*row, &other.rows, *other_row)
+                })
+                .max_by(f32::total_cmp)
+        };
+        rows.values()
+            .flat_map(|own| (0..own.len()).filter_map(|at| nearest(own, at)).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn rows_of(&self, identity: IdentityId) -> impl Iterator<Item = (&Part, u32, Owner)> {
+        self.live_rows().filter(move |(_, _, owner)| owner.identity == identity)
+    }
+
+    /// Every row that is somebody's, with its part.
+    fn live_rows(&self) -> impl Iterator<Item = (&Part, u32, Owner)> {
+        let rows = self
+            .parts
+            .iter()
+            .flat_map(|part| part.owners.iter().zip(0..).map(|(owner, row)| (&**part, row, *owner)));
+        rows.filter(|(_, _, owner)| !self.hidden.contains(owner) && self.people.contains_key(&owner.identity))
+    }
+
+    fn nearest(&self, probe: &Embedding, k: usize, wanted: impl Fn(&Person) -> bool) -> Vec<Candidate> {
+        let rows: usize = self.parts.iter().map(|part| part.owners.len()).sum();
         let mut fetch = k.saturating_mul(4).max(FIRST_FETCH);
-        let candidates = loop {
-            let hits = self.index.search(probe, fetch);
-            let best = self.best_of_each(&hits, k);
+        loop {
+            let hits = self.hits(probe, fetch);
+            let best = self.best_of_each(&hits, k, &wanted);
             // Whoever is not among the hits has no template better than the last of them.
-            if best.len() >= k || hits.len() < fetch || fetch >= self.templates() {
-                break best;
+            if best.len() >= k || hits.len() < fetch || fetch >= rows {
+                return best;
             }
             fetch = fetch.saturating_mul(4);
-        };
-        Match { candidates, model: self.model, generation: self.generation, index: self.index.kind() }
+        }
     }
 
-    fn best_of_each(&self, hits: &[Hit], k: usize) -> Vec<Candidate> {
+    /// The best `fetch` rows of all parts, best first.
+    fn hits(&self, probe: &Embedding, fetch: usize) -> Vec<(Owner, f32)> {
+        let of_part = |part: &Arc<Part>| -> Vec<(Owner, f32)> {
+            let owned = |hit: Hit| Some((*part.owners.get(hit.row as usize)?, hit.score));
+            part.index.search(probe, fetch).into_iter().filter_map(owned).collect()
+        };
+        let mut hits: Vec<(Owner, f32)> = self.parts.iter().flat_map(of_part).collect();
+        if self.parts.len() > 1 {
+            // Stable: of equal scores the earlier part, and in it the earlier row, comes first.
+            hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+        }
+        hits.truncate(fetch);
+        hits
+    }
+
+    fn best_of_each(
+        &self,
+        hits: &[(Owner, f32)],
+        k: usize,
+        wanted: &impl Fn(&Person) -> bool,
+    ) -> Vec<Candidate> {
         let mut seen: Vec<IdentityId> = Vec::with_capacity(k.min(hits.len()));
         let mut best = Vec::with_capacity(k.min(hits.len()));
-        for hit in hits {
-            let owner = self.owners.get(hit.row as usize).and_then(|&o| self.identities.get(o as usize));
-            let Some(identity) = owner.filter(|identity| best.len() < k && !seen.contains(&identity.id))
-            else {
+        for (owner, score) in hits {
+            if best.len() >= k || seen.contains(&owner.identity) || self.hidden.contains(owner) {
+                continue;
+            }
+            let Some(person) = self.people.get(&owner.identity).filter(|person| wanted(person)) else {
                 continue;
             };
-            seen.push(identity.id);
-            best.push(Candidate { identity: identity.id, name: identity.name.clone(), score: hit.score });
+            seen.push(owner.identity);
+            best.push(Candidate {
+                identity: owner.identity,
+                name: person.name.clone(),
+                external_id: person.external_id.clone(),
+                lists: person.lists.clone(),
+                score: *score,
+            });
         }
         best
+    }
+
+    /// For each identity the nearest other one, by their closest templates; pairs once, the closest first.
+    pub fn closest_pairs(&self, most: usize) -> Vec<(IdentityId, IdentityId, f32)> {
+        let mut pairs: HashMap<(IdentityId, IdentityId), f32> = HashMap::new();
+        for (part, row, owner) in self.live_rows() {
+            let Some(probe) = part.rows.embedding(row) else { continue };
+            for other in self.nearest_of_all(&probe, most.clamp(2, 16) + 1) {
+                if other.identity != owner.identity {
+                    let pair = (owner.identity.min(other.identity), owner.identity.max(other.identity));
+                    let score = pairs.entry(pair).or_insert(other.score);
+                    *score = score.max(other.score);
+                }
+            }
+        }
+        let mut pairs: Vec<_> = pairs.into_iter().map(|((a, b), score)| (a, b, score)).collect();
+        pairs.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+        pairs.truncate(most);
+        pairs
+    }
+}
+
+/// What makes the next snapshot of one: templates that came and went, and the people as they are now.
+#[derive(Default)]
+pub struct Delta {
+    /// Templates that are new, or somebody else's than before.
+    pub added: Vec<(IdentityId, TemplateId, Embedding)>,
+    /// Templates that are gone, or somebody else's than before, with whose they were.
+    pub removed: Vec<(IdentityId, TemplateId)>,
+    /// People who changed; `None`: who is gone.
+    pub people: Vec<(IdentityId, Option<Person>)>,
+}
+
+impl GallerySnapshot {
+    /// The snapshot after a change. The base is shared, unless so much lies beside it that an exact one is built again;
+    /// see [`GallerySnapshot::wants_rebuilding`] for others.
+    ///
+    /// # Errors
+    /// `Data`, when a template is another model's.
+    pub fn after(&self, generation: u64, delta: Delta) -> Result<Self> {
+        let mut people = self.people.clone();
+        if !delta.people.is_empty() {
+            let map = Arc::make_mut(&mut people);
+            for (id, person) in delta.people {
+                match person {
+                    Some(person) => drop(map.insert(id, person)),
+                    None => drop(map.remove(&id)),
+                }
+            }
+        }
+        let mut hidden = self.hidden.clone();
+        if !delta.removed.is_empty() || !delta.added.is_empty() {
+            let set = Arc::make_mut(&mut hidden);
+            set.extend(delta.removed.iter().map(|&(identity, template)| Owner { identity, template }));
+        }
+        let mut next = Self { generation, people, ..self.shared_with(self.parts.clone(), hidden) };
+        for (identity, template, embedding) in delta.added {
+            next.add(Owner { identity, template }, &embedding)?;
+        }
+        if next.kind == IndexKind::Exact && next.wants_rebuilding() {
+            next = next.rebuilt()?.0;
+        }
+        Ok(next)
+    }
+
+    /// Adds a row beside the base. Parts of like size become one, so that there are few of them and each row is copied a few
+    /// times at most.
+    fn add(&mut self, owner: Owner, embedding: &Embedding) -> Result<()> {
+        if self.hidden.contains(&owner) {
+            // It lies there already, hidden while it was somebody else's.
+            Arc::make_mut(&mut self.hidden).remove(&owner);
+            return Ok(());
+        }
+        let mut rows = Rows::with_capacity(self.model.id, self.model.dimension, 1)?;
+        rows.push(embedding)?;
+        self.parts.push(Arc::new(Part::build(IndexKind::Exact, rows, vec![owner])?));
+        while let [_, .., before, last] = self.parts.as_slice()
+            && before.owners.len() < 2 * last.owners.len()
+        {
+            let at = self.parts.len() - 2;
+            let pair = self.parts.split_off(at);
+            let joined = Part::join(IndexKind::Exact, self.model, &pair, &HashSet::new())?;
+            self.parts.push(Arc::new(joined));
+        }
+        Ok(())
+    }
+
+    /// True if so much lies beside the base, or is hidden in it, that it should be built again.
+    pub fn wants_rebuilding(&self) -> bool {
+        let base = self.parts.first().map_or(0, |base| base.owners.len());
+        let beside: usize = self.parts.iter().skip(1).map(|part| part.owners.len()).sum();
+        beside.max(self.hidden.len()) > LOOSE.max(base / 4)
+    }
+
+    /// The same content with one base that holds all of it. For an approximate index this takes as long as building one:
+    /// do it beside, and give the result to [`GallerySnapshot::onto`].
+    ///
+    /// # Errors
+    /// `Data`, when it cannot be built.
+    pub fn rebuilt(&self) -> Result<(Self, Option<Warning>)> {
+        let joined = Part::join(IndexKind::Exact, self.model, &self.parts, &self.hidden)?;
+        let Part { rows, owners, .. } = joined;
+        let (base, warning) = base(self.kind, rows, owners)?;
+        Ok((self.shared_with(vec![Arc::new(base)], Arc::default()), warning))
+    }
+
+    /// This snapshot, standing on the base that was `rebuilt` from an earlier one meanwhile.
+    ///
+    /// # Errors
+    /// As [`GallerySnapshot::rebuilt`].
+    pub fn onto(&self, rebuilt: &Self) -> Result<Self> {
+        let in_base: HashSet<Owner> =
+            rebuilt.parts.iter().flat_map(|part| part.owners.iter().copied()).collect();
+        // Whatever is somebody's now and did not get into the new base: what came meanwhile, and what was hidden then.
+        let elsewhere: HashSet<Owner> = in_base.union(&self.hidden).copied().collect();
+        let beside = Part::join(IndexKind::Exact, self.model, &self.parts, &elsewhere)?;
+        let mut parts = rebuilt.parts.clone();
+        if !beside.owners.is_empty() {
+            parts.push(Arc::new(beside));
+        }
+        let hidden = self.hidden.intersection(&in_base).copied().collect();
+        Ok(self.shared_with(parts, Arc::new(hidden)))
+    }
+
+    fn shared_with(&self, parts: Vec<Arc<Part>>, hidden: Arc<HashSet<Owner>>) -> Self {
+        Self {
+            generation: self.generation,
+            model: self.model,
+            kind: self.kind,
+            people: self.people.clone(),
+            parts,
+            hidden,
+            templates: OnceLock::new(),
+        }
+    }
+}
+
+/// A part with the index that was asked for, or an exact one and the reason.
+fn base(kind: IndexKind, rows: Arc<Rows>, owners: Vec<Owner>) -> Result<(Part, Option<Warning>)> {
+    match build(kind, rows.clone()) {
+        Ok(index) => Ok((Part { rows, owners, index }, None)),
+        Err(cause) if kind != IndexKind::Exact => {
+            let index = build(IndexKind::Exact, rows.clone())?;
+            Ok((Part { rows, owners, index }, Some(Warning::IndexRefused(cause.chain()))))
+        }
+        Err(cause) => Err(cause),
     }
 }
 
@@ -149,136 +513,13 @@ impl fmt::Debug for GallerySnapshot {
             f,
             "GallerySnapshot(generation {}, model {}, {} identities, {} templates, {})",
             self.generation,
-            self.model,
-            self.identities.len(),
+            self.model.id,
+            self.people.len(),
             self.templates(),
             self.index().as_str()
         )
     }
 }
 
-/// What is read in one transaction.
-struct Content {
-    generation: u64,
-    identities: Vec<Identity>,
-    owners: Vec<u32>,
-    rows: Rows,
-}
-
-impl Content {
-    fn read(queries: &Queries<'_>, model: ModelId, dimension: usize) -> Result<(Self, Vec<Warning>)> {
-        let models = queries.models()?;
-        let count = usize::try_from(models.get(&model).copied().unwrap_or(0)).unwrap_or(0);
-        let identities = queries.identities()?;
-        let position: HashMap<IdentityId, u32> = identities.iter().map(|i| i.id).zip(0..).collect();
-        let mut rows = Rows::with_capacity(model, dimension, count)?;
-        let mut owners = Vec::with_capacity(count);
-        queries.each_template(model, |template| {
-            let owner = position.get(&template.identity);
-            owners.push(*owner.ok_or_else(|| err!(Data, "template {} belongs to no identity", template.id))?);
-            rows.push(&template.embedding)
-        })?;
-        let content = Self { generation: queries.generation()?, identities, owners, rows };
-        let others = models.into_iter().filter(|(other, _)| *other != model);
-        let others = others.map(|(other, templates)| Warning::OtherModel {
-            model: other,
-            templates,
-            configured: model,
-        });
-        let empty = content.rows.is_empty().then_some(Warning::Empty);
-        Ok((content, empty.into_iter().chain(others).collect()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gallery::name::Name;
-    use crate::gallery::store::NewTemplate;
-    use crate::index::synthetic::Population;
-
-    const MODEL: ModelId = ModelId([1; 32]);
-    const DIMENSION: usize = 128;
-
-    fn add(store: &mut Store, name: &str, embedding: &Embedding, picture: u32) {
-        let mut source_sha256 = [0; 32];
-        source_sha256[..4].copy_from_slice(&picture.to_le_bytes());
-        let template = NewTemplate { embedding, quality: 0.5, source: "a.jpg", source_sha256 };
-        store.enrol(&Name::new(name).expect("a name"), &template).expect("stored");
-    }
-
-    fn new_store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&folder.path().join("gallery.db")).expect("a store");
-        (folder, store)
-    }
-
-    /// The k best identities, by looking at every template.
-    fn oracle(templates: &[(String, Embedding)], probe: &Embedding, k: usize) -> Vec<(String, f32)> {
-        let mut best: HashMap<&str, f32> = HashMap::new();
-        for (name, template) in templates {
-            let score = template.similarity(probe).expect("one model");
-            best.entry(name).and_modify(|s| *s = s.max(score)).or_insert(score);
-        }
-        let mut all: Vec<_> = best.into_iter().map(|(name, score)| (name.to_owned(), score)).collect();
-        all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        all.truncate(k);
-        all
-    }
-
-    #[test]
-    fn k_identities_come_out_even_when_one_holds_nearly_all_templates() {
-        let (_folder, mut store) = new_store();
-        let mut people = Population::new(MODEL, DIMENSION, 1);
-        let mut templates = Vec::new();
-        for picture in 0..400u32 {
-            let person = if picture < 340 { 0 } else { picture as usize % 6 + 1 };
-            let (name, embedding) = (format!("person {person}"), people.template(person));
-            add(&mut store, &name, &embedding, picture);
-            templates.push((name, embedding));
-        }
-        for kind in [IndexKind::Exact, IndexKind::Hnsw] {
-            let (snapshot, warnings) = GallerySnapshot::load(&store, MODEL, DIMENSION, kind).expect("loads");
-            assert_eq!((warnings.len(), snapshot.templates(), snapshot.generation()), (0, 400, 400));
-            for (person, k) in [(0, 1), (0, 3), (0, 7), (0, 100), (3, 2), (900, 5), (0, 0)] {
-                let probe = people.template(person);
-                let found = snapshot.search(&probe, k);
-                let expected = oracle(&templates, &probe, k);
-                assert_eq!(found.candidates.len(), expected.len());
-                for (candidate, (name, score)) in found.candidates.iter().zip(expected) {
-                    assert_eq!(&*candidate.name, name, "{kind:?} person {person} k {k}");
-                    assert!((candidate.score - score).abs() < 1e-5);
-                }
-                assert_eq!((found.index, found.generation, found.model), (kind, 400, MODEL));
-            }
-        }
-    }
-
-    #[test]
-    fn an_empty_gallery_and_another_models_gallery_load_with_a_warning() {
-        let (_folder, mut store) = new_store();
-        let probe = Population::new(MODEL, DIMENSION, 2).template(0);
-        for kind in [IndexKind::Exact, IndexKind::Hnsw] {
-            let (snapshot, warnings) = GallerySnapshot::load(&store, MODEL, DIMENSION, kind).expect("loads");
-            assert_eq!(warnings, [Warning::Empty]);
-            assert!(snapshot.search(&probe, 3).candidates.is_empty());
-        }
-        let other = ModelId([2; 32]);
-        add(&mut store, "Ana", &Population::new(other, 64, 2).template(0), 1);
-        let (snapshot, warnings) =
-            GallerySnapshot::load(&store, MODEL, DIMENSION, IndexKind::Exact).expect("loads");
-        assert_eq!(snapshot.identities().len(), 1);
-        assert!(snapshot.search(&probe, 3).candidates.is_empty());
-        let text: Vec<String> = warnings.iter().map(Warning::to_string).collect();
-        assert!(text[1].contains("gallery holds 1 templates of model 020202020202"), "{text:?}");
-        assert!(text[1].contains("the configured model is 010101010101: re-enrol"), "{text:?}");
-    }
-
-    #[test]
-    fn templates_of_another_length_are_an_error() {
-        let (_folder, mut store) = new_store();
-        add(&mut store, "Ana", &Population::new(MODEL, 64, 3).template(0), 1);
-        let loaded = GallerySnapshot::load(&store, MODEL, DIMENSION, IndexKind::Exact);
-        assert_eq!(loaded.expect_err("64 is not 128").kind(), crate::base::error::Kind::Data);
-    }
-}
+mod tests;

@@ -58,6 +58,45 @@ impl Rows {
         Ok(())
     }
 
+    /// Adds those rows of another set that `keep` says, in their order.
+    ///
+    /// # Errors
+    /// As [`Rows::push`].
+    pub fn extend(&mut self, other: &Rows, keep: impl Fn(u32) -> bool) -> Result<()> {
+        if !self.compares_with(other) {
+            bail!(Data, "rows of model {} are none of model {}", other.model, self.model);
+        }
+        for row in (0..u32::MAX).take(other.len()).filter(|&row| keep(row)) {
+            self.reserve_one();
+            self.lanes.extend_from_slice(other.row(row));
+        }
+        Ok(())
+    }
+
+    /// Cosine similarity of the probe and a row, -1 to 1; `None`, if they cannot be compared.
+    pub fn similarity(&self, row: u32, probe: &Embedding) -> Option<f32> {
+        self.accepts(probe).then(|| self.scored(self.row(row), Probe::new(probe).lanes())).flatten()
+    }
+
+    /// Cosine similarity of two rows of sets of one model, -1 to 1.
+    pub fn similarity_with(&self, row: u32, other: &Rows, other_row: u32) -> Option<f32> {
+        self.compares_with(other).then(|| self.scored(self.row(row), other.row(other_row))).flatten()
+    }
+
+    /// A row as an embedding.
+    pub fn embedding(&self, row: u32) -> Option<Embedding> {
+        let numbers = self.row(row).iter().flat_map(|lane| lane.0).take(self.dimension);
+        Embedding::new(self.model, numbers.collect()).ok()
+    }
+
+    fn compares_with(&self, other: &Rows) -> bool {
+        self.model == other.model && self.dimension == other.dimension
+    }
+
+    fn scored(&self, a: &[Lane], b: &[Lane]) -> Option<f32> {
+        (!a.is_empty() && a.len() == b.len()).then(|| score(a, b))
+    }
+
     /// Grows by moving to a new block and wiping the old one.
     fn reserve_one(&mut self) {
         if self.lanes.capacity() - self.lanes.len() >= self.stride() {

@@ -19,7 +19,7 @@ use crate::track::shots::{Offer, ShotSelector};
 use crate::track::{Ended, Sighting, Tracker};
 use crate::types::face::{Detection, FaceCrop, Refusal};
 use crate::types::frame::Frame;
-use crate::types::ids::{CameraId, TrackId};
+use crate::types::ids::{CameraId, ModelId, TrackId};
 
 /// What a frame led to.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub enum Finding {
 /// One camera's tracks and their pending shots.
 pub struct Analyser {
     camera: CameraId,
+    model: ModelId,
     aligner: Aligner,
     current: Option<Epoch>,
     /// Connections up to this one are over. A frame of theirs would start track numbers again.
@@ -74,6 +75,7 @@ struct Epoch {
     tracker: Tracker,
     tracks: BTreeMap<TrackId, Memory>,
     tuning: Tuning,
+    model: ModelId,
     aligner: Aligner,
 }
 
@@ -85,9 +87,28 @@ struct Memory {
 }
 
 impl Analyser {
-    /// Remembers nothing. The aligner's limits are replaced by the settings'.
-    pub fn new(camera: CameraId, aligner: Aligner) -> Self {
-        Self { camera, aligner, current: None, over: 0 }
+    /// Remembers nothing. The aligner cuts for the model; its limits are replaced by the settings'.
+    pub fn new(camera: CameraId, model: ModelId, aligner: Aligner) -> Self {
+        Self { camera, model, aligner, current: None, over: 0 }
+    }
+
+    /// From the next frame on, faces are cut out for another model. Tracks go on, and each chooses its shots anew: one that was
+    /// held back is of no use any more, and one that had all its shots may need some again.
+    pub fn fit(&mut self, model: ModelId, aligner: &Aligner) {
+        if model == self.model {
+            return;
+        }
+        (self.model, self.aligner) = (model, aligner.clone());
+        if let Some(epoch) = &mut self.current {
+            epoch.model = model;
+            epoch.aligner = aligner.clone().with_limits(epoch.tuning.limits.clone());
+            for memory in epoch.tracks.values_mut() {
+                memory.selector = ShotSelector::new(&epoch.tuning.track);
+                if memory.confirmed {
+                    memory.selector.confirm();
+                }
+            }
+        }
     }
 
     /// Looks at a frame's detections. Masked ones must be gone already.
@@ -139,6 +160,7 @@ impl Analyser {
             tracker: Tracker::new(self.camera.clone(), number, tuning.track.clone()),
             tracks: BTreeMap::new(),
             tuning: tuning.clone(),
+            model: self.model,
             aligner,
         });
     }
@@ -193,6 +215,7 @@ impl Epoch {
         let quality = crop.quality().score;
         let shot = Shot {
             track: track.clone(),
+            model: self.model,
             crop,
             sequence: frame.sequence,
             captured: frame.captured,
@@ -278,7 +301,8 @@ mod tests {
     fn analyser() -> Analyser {
         let template = TEMPLATE.map(|(x, y)| Point { x, y });
         let alignment = Alignment::FivePoint { size: Size::new(112, 112), template };
-        Analyser::new(camera(), Aligner::new(alignment, Config::default().quality).expect("a crop size"))
+        let aligner = Aligner::new(alignment, Config::default().quality).expect("a crop size");
+        Analyser::new(camera(), ModelId([1; 32]), aligner)
     }
 
     /// The defaults, without the quality gate: these frames are flat.

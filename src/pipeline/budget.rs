@@ -10,8 +10,8 @@ pub const SHOT_QUEUE: usize = 256;
 /// search stalls; workers then wait, and frames are dropped and counted at the mailboxes.
 pub const DECIDER_QUEUE: usize = 1024;
 
-/// How often the store is asked whether the gallery changed. A change must be live within a second.
-pub const GALLERY_POLL: Duration = Duration::from_millis(300);
+/// Tending the gallery may take this long before the watchdog ends the process: building a large index again does.
+pub const GALLERY_STUCK: Duration = Duration::from_secs(900);
 
 /// How long a drain may take before the process exits anyway. systemd and people wait ten seconds.
 pub const DRAIN: Duration = Duration::from_secs(8);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget;
+use super::fitting::Fittings;
 use super::ledger::Ledger;
 use super::queue::Shot;
 use crate::base::clock::Moment;
@@ -16,6 +17,7 @@ use crate::types::decision::Decision;
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
 use crate::types::ids::TrackId;
+use crate::types::matching::Match;
 
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub enum Message {
     },
     /// The policy changed.
     Policy(Box<Policy>),
-    /// Another gallery snapshot is in use.
+    /// Another gallery snapshot is in use: live tracks need not wait for their next shot.
     Gallery,
 }
 
@@ -63,7 +65,14 @@ pub struct Judge {
     decider: Decider,
     ledger: Ledger,
     gallery: Arc<SharedGallery>,
+    /// The snapshot that the decider has heard of.
+    searched: Gallery,
     searches: Arc<Timing>,
+    policy: Policy,
+    /// Where the model may be switched: what is in use.
+    fittings: Option<Arc<Fittings>>,
+    /// The model's own threshold that is decided by, once there was a switch.
+    model_threshold: Option<f32>,
 }
 
 impl Judge {
@@ -75,12 +84,25 @@ impl Judge {
         searches: Arc<Timing>,
     ) -> Self {
         let searched = described(&gallery.current());
-        let decider = Decider::new(policy.rules, policy.thresholds, searched, new_visit);
-        Self { decider, ledger: Ledger::default(), gallery, searches }
+        let decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
+        let (ledger, fittings, model_threshold) = (Ledger::default(), None, None);
+        Self { decider, ledger, gallery, searched, searches, policy, fittings, model_threshold }
     }
 
-    /// Takes a message; answers what is decided.
+    /// The model may be switched: the threshold follows.
+    #[must_use]
+    pub fn following(mut self, fittings: Arc<Fittings>) -> Self {
+        self.model_threshold = Some(fittings.current().threshold);
+        self.fittings = Some(fittings);
+        self
+    }
+
+    /// Takes a message; answers what is decided. Whatever the message, a new gallery snapshot comes first: nothing that is decided
+    /// after it was swapped in names somebody who is no longer in it.
     pub fn hear(&mut self, message: Message) -> Vec<Decision> {
+        // Before the snapshot: a switch puts its snapshot into use first, so that this threshold is never of a later model than what
+        // is searched. Of an earlier one it may be, while nothing is embedded by the later one yet.
+        let threshold = self.fittings.as_ref().map(|fittings| fittings.current().threshold);
         let snapshot = self.gallery.current();
         let searches = self.searches.clone();
         let search = |probe: &Embedding| {
@@ -89,16 +111,28 @@ impl Judge {
             searches.record(started.elapsed());
             found
         };
-        match message {
+        let mut decisions = self.look_up(&snapshot, &search);
+        if threshold != self.model_threshold {
+            self.model_threshold = threshold;
+            decisions.extend(self.apply_policy(&search));
+        }
+        decisions.extend(match message {
             Message::Embedded(shot, embedding) => {
-                let mut decisions = self.decider.shot(&shot.track, evidence(&shot, embedding), &search);
+                // It was on its way while the model was switched: there is nothing left to compare it with.
+                let comparable = embedding.model() == snapshot.model();
+                let mut decisions = if comparable {
+                    self.decider.shot(&shot.track, evidence(&shot, embedding), &search)
+                } else {
+                    Vec::new()
+                };
                 let closed = self.ledger.returned(&shot.track);
                 decisions.extend(self.close(&shot.track, closed));
                 decisions
             }
             Message::Dropped(track, reason) => {
-                // A shot that made room for a better one of its track is no loss to the decision.
-                let lost = reason != CropDrop::Replaced;
+                // A shot that made room for a better one of its track is no loss to the decision, nor one that a switch of the model
+                // made worthless: its track is given shots anew.
+                let lost = !matches!(reason, CropDrop::Replaced | CropDrop::OtherModel);
                 let mut decisions = if lost { self.decider.dropped(&track) } else { Vec::new() };
                 let closed = self.ledger.returned(&track);
                 decisions.extend(self.close(&track, closed));
@@ -109,9 +143,30 @@ impl Judge {
                 let closed = self.ledger.ended(&track, shots, at);
                 self.close(&track, closed)
             }
-            Message::Policy(policy) => self.decider.policy_changed(policy.rules, policy.thresholds, &search),
-            Message::Gallery => self.decider.gallery_changed(described(&snapshot), &search),
+            Message::Policy(policy) => {
+                self.policy = *policy;
+                self.apply_policy(&search)
+            }
+            Message::Gallery => Vec::new(),
+        });
+        decisions
+    }
+
+    fn look_up(&mut self, snapshot: &GallerySnapshot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Decision> {
+        let now = described(snapshot);
+        if std::mem::replace(&mut self.searched, now) == now {
+            return Vec::new();
         }
+        self.decider.gallery_changed(now, search)
+    }
+
+    fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Decision> {
+        let Policy { rules, thresholds } = self.policy.clone();
+        let thresholds = match self.model_threshold {
+            Some(threshold) => thresholds.with_model(threshold),
+            None => thresholds,
+        };
+        self.decider.policy_changed(rules, thresholds, search)
     }
 
     fn close(&mut self, track: &TrackId, closed: Option<Moment>) -> Vec<Decision> {

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::analyser::Analyser;
+use super::fitting::Fitting;
 use super::tuning::Tuning;
-use crate::align::Aligner;
 use crate::base::mailbox::Mailbox;
 use crate::stats::CameraStats;
 use crate::types::frame::Frame;
@@ -35,9 +35,10 @@ pub struct Lane {
 
 impl Lane {
     /// A lane without frames.
-    pub fn new(camera: CameraId, aligner: Aligner, tuning: Tuning, stats: Arc<CameraStats>) -> Self {
+    pub fn new(camera: CameraId, fitting: &Fitting, tuning: Tuning, stats: Arc<CameraStats>) -> Self {
+        let analyser = Analyser::new(camera.clone(), fitting.model, fitting.aligner.clone());
         Self {
-            analyser: Mutex::new(Analyser::new(camera.clone(), aligner)),
+            analyser: Mutex::new(analyser),
             camera,
             mailbox: Mailbox::default(),
             turn: AtomicBool::new(false),

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, bounded, select};
 
 use super::budget;
+use super::fitting::{Fitting, Fittings};
 use super::judge::{Judge, Message, Policy};
 use super::lane::Lane;
 use super::outlet::Outlet;
 use super::pool::{Batching, Pool};
+use super::succession::LiveEmbedders;
 use super::tuning::Tuning;
 use super::worker::Worker;
 use crate::align::Aligner;
@@ -30,8 +32,11 @@ use crate::config::{Camera, Config};
 use crate::daemon::watchdog::{Beat, Heartbeats};
 use crate::err;
 use crate::events::EventMaker;
+use crate::gallery::GallerySnapshot;
+use crate::gallery::custody::Custody;
+use crate::gallery::keeper::Seen;
+use crate::gallery::life;
 use crate::gallery::snapshot::Warning;
-use crate::gallery::{GallerySnapshot, SharedGallery};
 use crate::infer::models::Models;
 use crate::sinks::Publisher;
 use crate::source::supervisor::{Handle, Opener, Supervisor};
@@ -52,7 +57,7 @@ pub struct Surroundings {
     /// Stages tell the watchdog through it.
     pub heartbeats: Arc<Heartbeats>,
     /// The enrolled identities.
-    pub gallery: Arc<SharedGallery>,
+    pub custody: Custody,
     /// Makes events.
     pub maker: Arc<EventMaker>,
     /// Takes events.
@@ -73,7 +78,8 @@ struct Running {
 /// The running pipeline.
 pub struct Live {
     around: Surroundings,
-    aligner: Aligner,
+    fittings: Arc<Fittings>,
+    /// The threshold of the model that it was started with; the judge knows of another.
     default_threshold: f32,
     pool: Arc<Pool>,
     judge: Sender<Message>,
@@ -95,12 +101,17 @@ impl Live {
         let batching = Batching { max: plan.max_batch, wait: plan.max_wait };
         let pool = Arc::new(Pool::new(batching, config.inference.max_crop_age, around.clock.clone()));
         let (judge, heard) = bounded(budget::DECIDER_QUEUE);
-        let workers = start_workers(plan.workers, models, &pool, &judge, &around)?;
+        let fittings = Arc::new(Fittings::new(Fitting {
+            model: models.model_id(),
+            aligner: Aligner::new(models.alignment().clone(), config.quality.clone())?,
+            threshold: models.default_threshold(),
+        }));
+        let workers = start_workers(plan.workers, models, &pool, &judge, &fittings, &around)?;
         let policy = Policy::of(config, models.default_threshold());
-        let decider = start_decider(policy, heard, &around)?;
+        let decider = start_decider(policy, heard, &fittings, &around)?;
         let watcher = start_watcher(&around, judge.clone())?;
         let mut live = Self {
-            aligner: Aligner::new(models.alignment().clone(), config.quality.clone())?,
+            fittings,
             default_threshold: models.default_threshold(),
             around,
             pool,
@@ -114,6 +125,10 @@ impl Live {
         for camera in &config.cameras {
             live.add(camera, config)?;
         }
+        // Only now: whoever switches the model finds workers that follow.
+        let stats = live.around.stats.clone();
+        let embedders = LiveEmbedders::new(config.clone(), plan.workers, live.fittings.clone(), stats);
+        live.around.custody.set_embedders(Arc::new(embedders));
         Ok(live)
     }
 
@@ -174,8 +189,12 @@ impl Live {
         let around = &self.around;
         let stats =
             around.stats.add_camera(&camera.id, around.clock.now(), recognising_within(camera.detect_fps));
-        let lane =
-            Arc::new(Lane::new(camera.id.clone(), self.aligner.clone(), Tuning::of(camera, config), stats));
+        let lane = Arc::new(Lane::new(
+            camera.id.clone(),
+            &self.fittings.current(),
+            Tuning::of(camera, config),
+            stats,
+        ));
         let outlet = Arc::new(Outlet::new(lane.clone(), self.pool.clone(), around));
         let (stopper, stop) = shutdown::channel();
         let first_epoch = self.epochs.get(&camera.id).copied().unwrap_or(0) + 1;
@@ -216,6 +235,7 @@ fn start_workers(
     models: &Models,
     pool: &Arc<Pool>,
     judge: &Sender<Message>,
+    fittings: &Arc<Fittings>,
     around: &Surroundings,
 ) -> Result<Vec<JoinHandle<()>>> {
     (1..=count)
@@ -224,6 +244,8 @@ fn start_workers(
             let worker = Worker {
                 detector: models.detector()?,
                 embedder: models.embedder()?,
+                fitting: fittings.current(),
+                fittings: fittings.clone(),
                 pool: pool.clone(),
                 judge: judge.clone(),
                 stats: around.stats.clone(),
@@ -238,14 +260,16 @@ fn start_workers(
 fn start_decider(
     policy: Policy,
     heard: crossbeam_channel::Receiver<Message>,
+    fittings: &Arc<Fittings>,
     around: &Surroundings,
 ) -> Result<JoinHandle<()>> {
     let mut judge = Judge::new(
         policy,
-        around.gallery.clone(),
+        around.custody.shared.clone(),
         Box::new(uuid::Uuid::now_v7),
         around.stats.gallery.search.clone(),
-    );
+    )
+    .following(fittings.clone());
     let beat = around.heartbeats.register("decider", budget::DECISION_STUCK);
     let around = around.clone();
     spawn("decider".to_owned(), move || {
@@ -259,7 +283,7 @@ fn start_decider(
     })
 }
 
-/// Publishes a decision and counts it. Its latency counts if `shot`, captured then, led to it: a verdict at a track's end
+/// Publishes a decision, where the lists of who was recognised allow it, and counts it in any case. Its latency counts if `shot`, captured then, led to it: a verdict at a track's end
 /// waited for nobody.
 fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
     let now = around.clock.now();
@@ -267,44 +291,51 @@ fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
         let latency = (shot == Some(decision.captured)).then(|| now.since(decision.captured));
         camera.decided((&decision.verdict).into(), latency, now);
     }
-    around.publisher.publish(around.maker.decision(decision, now));
+    if let Some(event) = around.maker.decision(decision, now) {
+        around.publisher.publish(event);
+    }
 }
 
-/// Looks for changes of the gallery and swaps the snapshot, without holding the decider up.
+/// Looks after the gallery: tells the decider of another snapshot, starts and ends validities when their time comes, and builds a
+/// base again beside the searches.
 fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopper, JoinHandle<()>)> {
     let (stopper, stop) = shutdown::channel();
-    let beat = around.heartbeats.register("gallery", Duration::from_secs(300));
+    let beat = around.heartbeats.register("gallery", budget::GALLERY_STUCK);
     let around = around.clone();
     let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge))?;
     Ok((stopper, thread))
 }
 
 fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>) {
-    let mut failed = false;
-    while !stop.wait(budget::GALLERY_POLL) {
-        match beat.work(|| around.gallery.refresh()) {
-            Ok(changed) => {
-                failed = false;
-                if let Some((snapshot, warnings)) = changed {
-                    note_gallery(&snapshot, &warnings, &around.stats);
-                    let _ = judge.send(Message::Gallery);
+    let mut failing = false;
+    loop {
+        let wait = if failing { life::MAX_WAIT } else { around.custody.wait() };
+        select! {
+            recv(around.custody.swaps) -> seen => if let Ok(Seen { snapshot, warnings }) = seen {
+                note_gallery(&snapshot, &warnings, &around.stats);
+                let _ = judge.send(Message::Gallery);
+            },
+            recv(stop.closed()) -> _ => return,
+            default(wait) => {}
+        }
+        match beat.work(|| around.custody.tend()) {
+            Ok(()) => failing = false,
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(
+                        error = error.chain(),
+                        "the gallery could not be kept up to date; trying again"
+                    );
                 }
+                failing = true;
             }
-            Err(error) if !failed => {
-                failed = true;
-                tracing::warn!(
-                    error = error.chain(),
-                    "the gallery cannot be read; the last one read stays in use"
-                );
-            }
-            Err(_) => {}
         }
     }
 }
 
 /// Counts and logs the snapshot in use.
 pub fn note_gallery(snapshot: &GallerySnapshot, warnings: &[Warning], stats: &Stats) {
-    let (identities, templates) = (snapshot.identities().len(), snapshot.templates());
+    let (identities, templates) = (snapshot.identities(), snapshot.templates());
     let generation = snapshot.generation();
     stats.gallery.swapped(snapshot.index(), identities as u64, templates as u64, generation);
     tracing::info!(identities, templates, generation, "gallery in use");

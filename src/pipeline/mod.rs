@@ -11,6 +11,7 @@
 
 pub mod analyser;
 pub mod budget;
+pub mod fitting;
 pub mod judge;
 pub mod lane;
 pub mod ledger;
@@ -19,5 +20,6 @@ pub mod offline;
 pub mod outlet;
 pub mod pool;
 pub mod queue;
+pub mod succession;
 pub mod tuning;
 pub mod worker;

@@ -125,7 +125,8 @@ pub fn run_with(
         source,
         hands,
         settings,
-        analyser: Analyser::new(camera, aligner),
+        // There is one model for the whole recording.
+        analyser: Analyser::new(camera, gallery.current().model(), aligner),
         judge: Judge::new(policy, gallery, counted_visits(), Arc::default()),
         observer,
         in_flight: 0,
@@ -230,7 +231,7 @@ fn embed_one(embedder: &mut dyn Embedder, shot: &Shot) -> Result<Embedding> {
 
 /// A place in the timeline.
 enum Entry {
-    Ready(Message),
+    Ready(Box<Message>),
     Waiting,
 }
 
@@ -324,7 +325,7 @@ impl Run<'_> {
                 };
                 let place = usize::try_from(number - self.first_entry).unwrap_or(usize::MAX);
                 if let Some(entry) = self.timeline.get_mut(place) {
-                    *entry = Entry::Ready(message);
+                    *entry = Entry::Ready(Box::new(message));
                 }
             }
         }
@@ -370,7 +371,7 @@ impl Run<'_> {
     }
 
     fn ready(&mut self, message: Message) {
-        self.timeline.push_back(Entry::Ready(message));
+        self.timeline.push_back(Entry::Ready(Box::new(message)));
     }
 
     /// Lets the judge hear the timeline from its front, as far as it is complete.
@@ -378,10 +379,10 @@ impl Run<'_> {
         while let Some(Entry::Ready(_)) = self.timeline.front() {
             let Some(Entry::Ready(message)) = self.timeline.pop_front() else { return };
             self.first_entry += 1;
-            if let Message::Embedded(shot, _) = &message {
+            if let Message::Embedded(shot, _) = &*message {
                 self.observer.embedded(&shot.track);
             }
-            for decision in self.judge.hear(message) {
+            for decision in self.judge.hear(*message) {
                 self.observer.decision(&decision);
             }
         }

@@ -19,13 +19,15 @@ use crate::base::clock::Moment;
 use crate::stats::CropDrop;
 use crate::types::face::FaceCrop;
 use crate::types::geometry::Rect;
-use crate::types::ids::{CameraId, TrackId};
+use crate::types::ids::{CameraId, ModelId, TrackId};
 
 /// A crop of a track, on its way to the embedder.
 #[derive(Debug, Clone)]
 pub struct Shot {
     /// The track.
     pub track: TrackId,
+    /// The model that the face was cut out for.
+    pub model: ModelId,
     /// The aligned face.
     pub crop: FaceCrop,
     /// The frame it was cut from.
@@ -85,7 +87,9 @@ impl ShotQueue {
     /// Adds a shot; returns the one that had to go for it, which may be the new one itself.
     pub fn put(&mut self, shot: Shot, now: Moment) -> Option<Dropped> {
         if let Some(waiting) = self.waiting_of(&shot.track) {
-            let better = shot.crop.quality().score > waiting.crop.quality().score;
+            // One that waits for a model that is no longer in use is worth nothing.
+            let outdated = shot.model != waiting.model;
+            let better = outdated || shot.crop.quality().score > waiting.crop.quality().score;
             let loser = if better { std::mem::replace(waiting, shot) } else { shot };
             return Some(Dropped { shot: loser, reason: CropDrop::Replaced });
         }
@@ -166,6 +170,7 @@ mod tests {
         };
         Shot {
             track: TrackId { camera: CameraId::new(camera).expect("an id"), epoch: 1, number },
+            model: ModelId([1; 32]),
             crop: FaceCrop::from_aligner(image, quality),
             sequence: captured / 40,
             captured: at(captured),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::analyser::Finding;
+use super::fitting::{Fitting, Fittings};
 use super::judge::Message;
 use super::lane::Lane;
 use super::pool::{Job, Pool};
@@ -27,6 +28,10 @@ pub struct Worker {
     pub detector: Box<dyn Detector>,
     /// Embeds them.
     pub embedder: Box<dyn Embedder>,
+    /// What the embedder is of.
+    pub fitting: Arc<Fitting>,
+    /// What is in use: the worker follows it between jobs.
+    pub fittings: Arc<Fittings>,
     /// Hands out work.
     pub pool: Arc<Pool>,
     /// The decider.
@@ -47,6 +52,7 @@ impl Worker {
             match pool.next() {
                 Job::Look(lane) => {
                     self.beat.begin_work();
+                    self.follow();
                     self.serve(&lane);
                     pool.release(&lane);
                     pool.done();
@@ -54,6 +60,7 @@ impl Worker {
                 }
                 Job::Embed(shots, dropped) => {
                     self.beat.begin_work();
+                    self.follow();
                     self.stats.inference.queue.set(pool.waiting_shots() as u64);
                     dropped.into_iter().for_each(|d| self.report_drop(d));
                     self.embed(shots);
@@ -63,6 +70,15 @@ impl Worker {
                 Job::Idle => {}
                 Job::Stop => return,
             }
+        }
+    }
+
+    /// Changes over to the embedder that is in use. Here, between two jobs: what the job holds was cut out before, for the model
+    /// in use or for an earlier one.
+    fn follow(&mut self) {
+        if let Some((fitting, embedder)) = self.fittings.follow(&self.fitting) {
+            tracing::debug!(model = %fitting.model, "a worker embeds with another model");
+            (self.fitting, self.embedder) = (fitting, embedder);
         }
     }
 
@@ -97,7 +113,10 @@ impl Worker {
         };
         detections.retain(|d| !tuning.masks(d, frame.size()));
         lane.stats().frame_inferred(detections.len() as u64, self.clock.now());
-        let findings = lane.analyser().look(frame, &detections, &tuning);
+        let mut analyser = lane.analyser();
+        analyser.fit(self.fitting.model, &self.fitting.aligner);
+        let findings = analyser.look(frame, &detections, &tuning);
+        drop(analyser);
         lane.stats().tracks_live.set(lane.analyser().live() as u64);
         self.report(lane, findings);
     }
@@ -126,6 +145,9 @@ impl Worker {
     }
 
     fn embed(&mut self, shots: Vec<Shot>) {
+        let model = self.fitting.model;
+        let (shots, others): (Vec<Shot>, Vec<Shot>) = shots.into_iter().partition(|shot| shot.model == model);
+        others.into_iter().for_each(|shot| self.report_drop(Dropped { shot, reason: CropDrop::OtherModel }));
         if shots.is_empty() {
             return;
         }

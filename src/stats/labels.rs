@@ -87,11 +87,19 @@ pub enum CropDrop {
     Failed,
     /// The daemon stopped while it waited.
     Stopped,
+    /// It was cut out for a model that was switched from while it waited.
+    OtherModel,
 }
 
 impl Label for CropDrop {
-    const ALL: &'static [Self] =
-        &[CropDrop::Replaced, CropDrop::TooOld, CropDrop::Overload, CropDrop::Failed, CropDrop::Stopped];
+    const ALL: &'static [Self] = &[
+        CropDrop::Replaced,
+        CropDrop::TooOld,
+        CropDrop::Overload,
+        CropDrop::Failed,
+        CropDrop::Stopped,
+        CropDrop::OtherModel,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +108,7 @@ impl Label for CropDrop {
             CropDrop::Overload => "overload",
             CropDrop::Failed => "failed",
             CropDrop::Stopped => "stopped",
+            CropDrop::OtherModel => "other_model",
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::base::error::Result;
 use crate::cli::faces::{self, Eyes, Face, FaceReport};
 use crate::cli::output;
 use crate::config::Config;
+use crate::decide::{Glance, Threshold, Thresholds, at_a_glance, lists};
 use crate::gallery::SharedGallery;
 use crate::image::codec;
 use crate::image::draw;
@@ -18,7 +19,7 @@ use crate::infer::models::Models;
 use crate::pipeline::budget;
 use crate::types::frame::{Pixels, RgbImage};
 use crate::types::geometry::Size;
-use crate::types::ids::IdentityId;
+use crate::types::ids::{CameraId, IdentityId};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -38,12 +39,18 @@ struct Named {
     identity: Option<Identity>,
     similarity: Option<f32>,
     margin: Option<f32>,
+    /// The one that counts for the nearest identity: of its lists, if they set one.
+    threshold: Option<f32>,
 }
 
 #[derive(Serialize)]
 struct Identity {
     id: IdentityId,
     name: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<Arc<str>>,
+    /// Those whose threshold the score reaches, the highest priority first. Whatever they publish, this tool is the operator's own.
+    lists: Vec<Arc<str>>,
 }
 
 /// Prints the report, and writes the annotated picture.
@@ -57,11 +64,12 @@ pub(super) fn recognize(
     let mut picture = Eyes::read(file)?;
     let mut eyes = Eyes::open(models, &config.quality, &args.look)?;
     let mut embedder = models.embedder()?;
-    let threshold = config.decide.threshold.unwrap_or(models.default_threshold());
+    let thresholds = Thresholds::from_parts(models.default_threshold(), config.decide.threshold, []);
+    let base = thresholds.of(&CameraId::new("file")?);
     let found = eyes.find(&picture)?;
     let mut named = Vec::new();
     for face in &found {
-        named.push(name(face, file, embedder.as_mut(), gallery, threshold, config.decide.margin)?);
+        named.push(name(face, file, embedder.as_mut(), gallery, base, config.decide.margin)?);
     }
     if let Some(out) = &args.out {
         found.iter().zip(&named).for_each(|(face, named)| annotate(&mut picture, face, named));
@@ -70,7 +78,7 @@ pub(super) fn recognize(
     output::json(&Report {
         image: file,
         size: picture.size(),
-        threshold,
+        threshold: base.value,
         model: models.model_id().to_string(),
         gallery_generation: gallery.current().generation(),
         faces: named,
@@ -84,7 +92,7 @@ fn name(
     file: &Path,
     embedder: &mut dyn Embedder,
     gallery: &SharedGallery,
-    threshold: f32,
+    base: Threshold,
     least_margin: f32,
 ) -> Result<Named> {
     let report = FaceReport::of(face);
@@ -95,26 +103,30 @@ fn name(
             identity: None,
             similarity: None,
             margin: None,
+            threshold: None,
         });
     }
     let probe = faces::embed(embedder, face, file)?;
     let found = gallery.current().search(&probe, budget::CANDIDATES);
-    let best = found.best().cloned();
-    let margin = best.as_ref().map(|_| found.margin());
-    let over = best.as_ref().is_some_and(|candidate| candidate.score >= threshold);
-    let decision = match margin {
-        Some(margin) if over && margin >= least_margin => "recognized",
-        Some(_) if over => "ambiguous",
-        _ => "unknown",
+    let (decision, rules) = match at_a_glance(&found, least_margin, base) {
+        Glance::Somebody(rules) => ("recognized", Some(rules)),
+        Glance::Ambiguous => ("ambiguous", None),
+        Glance::Nobody => ("unknown", None),
     };
+    let best = found.best();
+    let identity = best.zip(rules.as_ref()).map(|(best, rules)| Identity {
+        id: best.identity,
+        name: best.name.clone(),
+        external_id: best.external_id.clone(),
+        lists: rules.iter().map(|rule| rule.name.clone()).collect(),
+    });
     Ok(Named {
         face: report,
         decision,
-        similarity: best.as_ref().map(|candidate| candidate.score),
-        margin,
-        identity: best
-            .filter(|_| decision == "recognized")
-            .map(|candidate| Identity { id: candidate.identity, name: candidate.name }),
+        identity,
+        similarity: best.map(|best| best.score),
+        margin: best.map(|_| found.margin()),
+        threshold: best.map(|best| lists::named(best, rules.as_deref().unwrap_or_default(), base).value),
     })
 }
 

@@ -103,6 +103,7 @@ struct TrackReport {
     embedded: u64,
     decision: String,
     identity: Option<Arc<str>>,
+    lists: Vec<Arc<str>>,
     score: Option<f32>,
 }
 
@@ -146,6 +147,7 @@ impl Scribe {
                 embedded: 0,
                 decision: "none".to_owned(),
                 identity: None,
+                lists: Vec::new(),
                 score: None,
             },
             counts: false,
@@ -202,11 +204,14 @@ impl Observer for Scribe {
             let (said, identity) = in_words(&decision.verdict);
             record.report.decision = said;
             record.report.identity = identity;
+            record.report.lists = decision.lists.clone();
             record.report.score = decision.score;
         }
-        let event = self.maker.decision(decision, decision.captured);
-        let written = output::json(&event);
-        self.note(written);
+        // As the daemon would publish it; the tracks of the last line name everybody.
+        if let Some(event) = self.maker.decision(decision, decision.captured) {
+            let written = output::json(&event);
+            self.note(written);
+        }
     }
 }
 
@@ -214,7 +219,7 @@ fn in_words(verdict: &Verdict) -> (String, Option<Arc<str>>) {
     use crate::types::decision::Stage;
     match verdict {
         Verdict::Recognized { stage: Stage::Withdrawn, .. } => ("withdrawn".to_owned(), None),
-        Verdict::Recognized { name, stage, .. } => (format!("{stage:?}").to_lowercase(), Some(name.clone())),
+        Verdict::Recognized { name, stage, .. } => (format!("{stage:?}").to_lowercase(), name.clone()),
         Verdict::Unknown => ("unknown".to_owned(), None),
         Verdict::Undecided { .. } => ("undecided".to_owned(), None),
     }

@@ -17,7 +17,7 @@ use crate::types::ids::ModelId;
 const FAINT: f32 = 0.2;
 
 /// From a picture file to an embedding, step by step. One worker owns one.
-pub trait FaceFinder {
+pub trait FaceFinder: Send {
     /// The embedder's model.
     fn model(&self) -> ModelId;
     /// The limits that [`FaceFinder::crop`] judges by.
@@ -45,18 +45,18 @@ pub trait FaceFinder {
 }
 
 /// The daemon's own detector, aligner and embedder.
-pub struct Models<'a> {
+pub struct Models {
     /// Finds the faces.
-    pub detector: &'a mut dyn Detector,
+    pub detector: Box<dyn Detector>,
     /// Size of the detector's input: pictures are fitted into it.
     pub input: Size,
     /// Cuts them out, with the limits for enrolment.
-    pub aligner: &'a Aligner,
+    pub aligner: Aligner,
     /// Embeds them.
-    pub embedder: &'a mut dyn Embedder,
+    pub embedder: Box<dyn Embedder>,
 }
 
-impl FaceFinder for Models<'_> {
+impl FaceFinder for Models {
     fn model(&self) -> ModelId {
         self.embedder.model()
     }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::config::QualityLimits;
+use crate::gallery::report::Doubt;
 use crate::types::face::{Quality, Refusal};
 use crate::types::geometry::Rect;
-use crate::types::ids::IdentityId;
+use crate::types::ids::{IdentityId, TemplateId};
 
 /// One picture and what was done with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,12 +44,12 @@ pub enum Outcome {
         identity: IdentityId,
         /// True if the identity is new.
         new_identity: bool,
-        /// The template's number.
-        template: i64,
+        /// The template.
+        template: TemplateId,
         /// What was measured of the face.
         quality: Quality,
-        /// Somebody else this face is very like: one of the two may be enrolled under the wrong name.
-        like: Option<Like>,
+        /// What somebody should look at all the same.
+        doubts: Vec<Doubt>,
     },
     /// The same picture was enrolled for this identity and model before.
     AlreadyThere,
@@ -60,13 +61,41 @@ pub enum Outcome {
     },
 }
 
-/// Another identity's nearest template.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Like {
-    /// Name of that identity.
-    pub name: String,
-    /// Cosine similarity, -1 to 1.
-    pub score: f32,
+/// What became of many pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// Stored.
+    pub enrolled: usize,
+    /// There before.
+    pub already_there: usize,
+    /// Refused.
+    pub refused: usize,
+    /// Not looked at, because the run was stopped before.
+    pub untouched: usize,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Enrolled { .. } => self.enrolled += 1,
+            Outcome::AlreadyThere => self.already_there += 1,
+            Outcome::Refused { .. } => self.refused += 1,
+        }
+    }
+
+    /// All that were looked at.
+    pub fn reported(&self) -> usize {
+        self.enrolled + self.already_there + self.refused
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { enrolled, already_there, refused, untouched } = self;
+        write!(f, "{enrolled} enrolled, {already_there} already there, {refused} refused")?;
+        if *untouched > 0 { write!(f, ", {untouched} not looked at") } else { Ok(()) }
+    }
 }
 
 /// A face that was found.
@@ -110,6 +139,11 @@ pub enum Reason {
         /// The value measured and its limit.
         detail: String,
     },
+    /// What is enrolled speaks against the face.
+    Doubtful {
+        /// What exactly.
+        doubts: Vec<Doubt>,
+    },
     /// The model made no embedding of the face.
     NoEmbedding {
         /// What it said.
@@ -135,15 +169,13 @@ pub enum Reason {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Enrolled { new_identity, quality, like, .. } => {
+            Outcome::Enrolled { new_identity, quality, doubts, .. } => {
                 f.write_str(if *new_identity { "enrolled (new)" } else { "enrolled" })?;
                 write!(f, ", quality {:.2}", quality.score)?;
-                match like {
-                    Some(Like { name, score }) => {
-                        write!(f, "; WARNING: very like {name} (score {score:.2}): check both names")
-                    }
-                    None => Ok(()),
-                }
+                doubts.iter().try_for_each(|doubt| {
+                    f.write_str("; WARNING: ")?;
+                    explain_doubt(f, doubt)
+                })
             }
             Outcome::AlreadyThere => f.write_str("already enrolled"),
             Outcome::Refused { reason } => write!(f, "refused: {reason}"),
@@ -166,11 +198,38 @@ impl fmt::Display for Reason {
                 write!(f, "there is no face {asked}, {} found:", faces.len())?;
                 list(f, faces)
             }
+            Reason::Doubtful { doubts } => doubts.iter().enumerate().try_for_each(|(nth, doubt)| {
+                f.write_str(if nth == 0 { "" } else { "; " })?;
+                explain_doubt(f, doubt)
+            }),
             Reason::Quality { detail, .. } => f.write_str(detail),
             Reason::NoEmbedding { detail }
             | Reason::Unreadable { detail }
             | Reason::Misplaced { detail }
             | Reason::BadName { detail } => f.write_str(detail),
+        }
+    }
+}
+
+fn explain_doubt(f: &mut fmt::Formatter<'_>, doubt: &Doubt) -> fmt::Result {
+    match doubt {
+        Doubt::Duplicate { template, score } => {
+            write!(f, "a duplicate of template {template} (score {score:.2})")
+        }
+        Doubt::NearerToAnother { name, score, own: None, .. } => {
+            write!(f, "very like {name} (score {score:.2}): check both names")
+        }
+        Doubt::NearerToAnother { name, score, own: Some(own), .. } if score > own => {
+            write!(
+                f,
+                "more like {name} than like its own identity (scores {score:.2}, {own:.2}): check both names"
+            )
+        }
+        Doubt::NearerToAnother { name, score, .. } => {
+            write!(f, "like enough to {name} to be taken for them (score {score:.2})")
+        }
+        Doubt::Outlier { own, least } => {
+            write!(f, "unlike the identity's other pictures (score {own:.2} < {least:.2})")
         }
     }
 }

@@ -1,0 +1,106 @@
+//! `gallery forget`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{parse, people};
+use crate::base::error::Result;
+use crate::cli::console::Console;
+use crate::cli::desk::Client;
+use crate::cli::{output, table};
+use crate::err;
+use crate::gallery::command::{Command, Who};
+use crate::gallery::report::{Portrait, Receipt};
+
+/// Arguments of `gallery forget`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: watchlistd gallery forget \"Ada Lovelace\" --reason \"request of 2026-10-01\" --receipt ada.json"
+)]
+pub struct ForgetArgs {
+    /// Whom: an id, an external id, or a name that only one has.
+    #[arg(value_parser = parse::who)]
+    who: Who,
+    /// Why, for the audit log. It is kept, so it should not name the person.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Write the receipt there, as JSON. It does not hold the name.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+}
+
+pub(super) fn forget(args: ForgetArgs, client: &mut Client) -> Result<ExitCode> {
+    client.console.can_confirm(args.yes)?;
+    if let Some(path) = &args.receipt {
+        output::check_new("--receipt", path)?;
+    }
+    let Some(who) = chosen(args.who, args.yes, client)? else { return Ok(ExitCode::FAILURE) };
+    let receipt: Receipt = client.ask(Command::Forget { who, reason: args.reason })?;
+    // Printed whatever becomes of the file: the identity is gone, and this is what is left to show for it.
+    let saved = args.receipt.map_or(Ok(()), |path| save(&receipt, &path));
+    client.console.show(&receipt, |console| in_words(&receipt, console))?;
+    saved?;
+    Ok(if receipt.returned == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Who is forgotten: whoever was named, or, where the operator is asked, exactly the one that was shown.
+fn chosen(who: Who, yes: bool, client: &mut Client) -> Result<Option<Who>> {
+    if yes {
+        return Ok(Some(who));
+    }
+    let portrait: Portrait = client.ask(Command::Show { who })?;
+    let shown = people::in_words(&portrait, &client.console);
+    client.console.tell(&shown);
+    let name = portrait.person.record.name.as_str();
+    let agreed = client.console.confirm(false, "Type the name to forget: ", name)?;
+    Ok(agreed.then(|| Who(portrait.person.id.to_string())))
+}
+
+fn save(receipt: &Receipt, path: &std::path::Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(receipt)
+        .map_err(|e| err!(Software, "a receipt that is no JSON").because(e))?;
+    output::save(path, (text + "\n").as_bytes()).map_err(|e| {
+        err!(CannotCreate, "the identity is forgotten, but its receipt is not written").because(e)
+    })
+}
+
+fn in_words(receipt: &Receipt, console: &Console) -> String {
+    let wiped = if receipt.wiped {
+        "the store's write-ahead log is emptied"
+    } else {
+        "the store's write-ahead log still holds earlier states of it, without the key"
+    };
+    let mut text = format!(
+        "Forgotten on {}: {}\n\
+         Removed: its key, its record, {}, {}; {wiped}.\n\
+         Searched for with its own templates after that: {}, returned by {} of them (generation {}).\n\
+         Entry {} of the audit log says so, without the name.\n",
+        console.second(receipt.at),
+        receipt.identity,
+        count(receipt.templates, "template"),
+        count(receipt.crops, "crop"),
+        count(receipt.probes, "search"),
+        if receipt.returned == 0 { "none".to_owned() } else { receipt.returned.to_string() },
+        receipt.generation,
+        receipt.audit,
+    );
+    if !receipt.beyond.is_empty() {
+        text += "What this cannot reach:\n";
+        receipt.beyond.iter().for_each(|what| text += &format!("  - {}\n", table::plain(what)));
+    }
+    text
+}
+
+/// `1 template`, `3 templates`, `2 searches`.
+fn count(n: u64, what: &str) -> String {
+    match (n, what.ends_with("ch")) {
+        (1, _) => format!("1 {what}"),
+        (_, true) => format!("{n} {what}es"),
+        (_, false) => format!("{n} {what}s"),
+    }
+}

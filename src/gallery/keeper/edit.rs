@@ -1,0 +1,257 @@
+//! Changes of identities and of whose a template is.
+
+use jiff::Timestamp;
+
+use super::Keeper;
+use super::change::{ChangeSet, IdentityChange, TemplateChange};
+use crate::bail;
+use crate::base::error::Result;
+use crate::gallery::audit::{Action, Draft, SealedPart};
+use crate::gallery::command::{Actor, Change, Who};
+use crate::gallery::crypt::Key;
+use crate::gallery::life::standing_after_change;
+use crate::gallery::name::Name;
+use crate::gallery::record::Record;
+use crate::gallery::report::Person;
+use crate::gallery::store::{StoredIdentity, StoredTemplate, TemplateRow};
+use crate::types::ids::{IdentityId, TemplateId};
+
+impl Keeper {
+    /// Changes a record.
+    pub(super) fn change(&mut self, actor: &Actor, who: &Who, change: Change) -> Result<Person> {
+        let id = self.directory.find(who)?;
+        let before = self.directory.expect(id)?.identity.clone();
+        for list in &change.onto {
+            self.expect_list(list)?;
+        }
+        let record = change.applied(before.record.clone());
+        self.put_record(actor, &before, record, Action::Changed)
+    }
+
+    /// Notes that somebody looked whether the identity still belongs here.
+    pub(super) fn reviewed(&mut self, actor: &Actor, who: &Who, next: Option<Timestamp>) -> Result<Person> {
+        let id = self.directory.find(who)?;
+        let before = self.directory.expect(id)?.identity.clone();
+        let record = Record { review: next, ..before.record.clone() };
+        self.put_record(actor, &before, record, Action::Reviewed)
+    }
+
+    fn put_record(
+        &mut self,
+        actor: &Actor,
+        before: &StoredIdentity,
+        record: Record,
+        action: Action,
+    ) -> Result<Person> {
+        record.check()?;
+        if record == before.record && action == Action::Changed {
+            return Ok(self.directory.expect(before.id)?.report());
+        }
+        self.refuse_taken(&record, before.id)?;
+        let now = self.clock.now().wall;
+        let standing = standing_after_change(&before.record, before.standing, &record, now);
+        let fields = changed_fields(&before.record, &record);
+        let after = StoredIdentity { record, standing, revision: before.revision + 1, ..before.clone() };
+        let named = SealedPart::of(&after.record).with("before", before.record.name.as_str());
+        let draft = Draft::new(action)
+            .about(after.id, named)
+            .member(&after.record.lists, after.standing)
+            .with("fields", fields)
+            .with("revision", after.revision);
+        let mut change = ChangeSet::default();
+        change.say_of(&after, draft);
+        let id = after.id;
+        change.identities.push(IdentityChange::Put(after));
+        self.commit(actor, change)?;
+        Ok(self.directory.expect(id)?.report())
+    }
+
+    /// An external id is one identity's.
+    pub(super) fn refuse_taken(&self, record: &Record, but: IdentityId) -> Result<()> {
+        let Some(external) = &record.external_id else { return Ok(()) };
+        match self.directory.by_external_id(external).filter(|id| *id != but) {
+            None => Ok(()),
+            Some(other) => {
+                let name = &self.directory.expect(other)?.identity.record.name;
+                bail!(Data, "external id {external} is {:?}'s already ({other})", name.as_str())
+            }
+        }
+    }
+
+    /// Gives everything of one identity to another.
+    pub(super) fn merge(&mut self, actor: &Actor, from: &Who, into: &Who) -> Result<Person> {
+        let (from, into) = (self.directory.find(from)?, self.directory.find(into)?);
+        if from == into {
+            bail!(Usage, "both are the same identity, {into}");
+        }
+        let (gone, kept) =
+            (self.directory.expect(from)?.identity.clone(), self.directory.expect(into)?.identity.clone());
+        let mut change = ChangeSet::default();
+        let moved = self.moved(&gone, &kept, |_| true, &mut change)?;
+        let draft = Draft::new(Action::Merged)
+            .about(into, SealedPart::of(&kept.record).with("from", gone.record.name.as_str()))
+            .member(&kept.record.lists, kept.standing)
+            .with("from", from.to_string())
+            .with("templates", moved);
+        change.say_of(&kept, draft);
+        // The one that is dissolved is on no list any more. Its key goes with it, so this names nobody.
+        let none = Draft::new(Action::Merged)
+            .about_id(from)
+            .member(Vec::<String>::new(), gone.standing)
+            .with("into", into.to_string());
+        change.say(none);
+        change.identities.push(IdentityChange::Remove(from));
+        change.wipe = true;
+        self.commit(actor, change)?;
+        Ok(self.directory.expect(into)?.report())
+    }
+
+    /// Gives some templates to a new identity.
+    pub(super) fn split(
+        &mut self,
+        actor: &Actor,
+        who: &Who,
+        templates: &[String],
+        name: Name,
+    ) -> Result<Person> {
+        let from = self.directory.find(who)?;
+        let before = self.directory.expect(from)?.identity.clone();
+        let mut wanted: Vec<TemplateId> = Vec::new();
+        for text in templates {
+            let row = self.directory.template(text)?;
+            if row.identity != from {
+                bail!(Usage, "template {} is not {:?}'s", row.id, before.record.name.as_str());
+            }
+            wanted.push(row.id);
+        }
+        if wanted.is_empty() || wanted.len() >= self.directory.expect(from)?.templates.len() {
+            bail!(Usage, "name some of {:?}'s templates, and not all of them", before.record.name.as_str());
+        }
+        let record = Record { name, external_id: None, ..before.record.clone() };
+        let new = StoredIdentity {
+            id: IdentityId::generate(),
+            record,
+            standing: before.standing,
+            created: self.clock.now().wall,
+            revision: 1,
+            key: Key::generate()?,
+            older: Vec::new(),
+        };
+        let mut change = ChangeSet::default();
+        change.identities.push(IdentityChange::Add(new.clone()));
+        let moved = self.moved(&before, &new, |id| wanted.contains(&id), &mut change)?;
+        let draft = Draft::new(Action::Split)
+            .about(new.id, SealedPart::of(&new.record).with("from", before.record.name.as_str()))
+            .member(&new.record.lists, new.standing)
+            .with("from", from.to_string())
+            .with("templates", moved);
+        change.say_of(&new, draft);
+        change.wipe = true;
+        self.commit(actor, change)?;
+        Ok(self.directory.expect(new.id)?.report())
+    }
+
+    /// Gives a template to another identity.
+    pub(super) fn move_template(&mut self, actor: &Actor, template: &str, to: &Who) -> Result<Person> {
+        let row = self.directory.template(template)?.clone();
+        let to = self.directory.find(to)?;
+        let (before, after) = (
+            self.directory.expect(row.identity)?.identity.clone(),
+            self.directory.expect(to)?.identity.clone(),
+        );
+        if before.id == after.id {
+            return Ok(self.directory.expect(to)?.report());
+        }
+        let mut change = ChangeSet::default();
+        if self.moved(&before, &after, |id| id == row.id, &mut change)? == 0 {
+            bail!(
+                Data,
+                "{:?} has a template of that picture already: remove this one (gallery remove-template {})",
+                after.record.name.as_str(),
+                row.id
+            );
+        }
+        let draft = Draft::new(Action::TemplateMoved)
+            .about(after.id, SealedPart::of(&after.record).with("from", before.record.name.as_str()))
+            .with("from", before.id.to_string())
+            .with("template", row.id.to_string());
+        change.say_of(&after, draft);
+        change.wipe = true;
+        self.commit(actor, change)?;
+        Ok(self.directory.expect(to)?.report())
+    }
+
+    /// Removes a template.
+    pub(super) fn remove_template(&mut self, actor: &Actor, template: &str) -> Result<Person> {
+        let row = self.directory.template(template)?.clone();
+        let owner = self.directory.expect(row.identity)?.identity.clone();
+        let mut change = ChangeSet::default();
+        let draft = Draft::new(Action::TemplateRemoved)
+            .about(owner.id, SealedPart::of(&owner.record))
+            .with("template", row.id.to_string())
+            .with("model", row.model.hex());
+        change.say_of(&owner, draft);
+        change.templates.push(TemplateChange::Remove(row));
+        change.wipe = true;
+        self.commit(actor, change)?;
+        Ok(self.directory.expect(owner.id)?.report())
+    }
+
+    /// Moves the templates that are `wanted`, with their crops; how many. Of a picture that both have, the other keeps its own.
+    fn moved(
+        &self,
+        from: &StoredIdentity,
+        to: &StoredIdentity,
+        wanted: impl Fn(TemplateId) -> bool,
+        change: &mut ChangeSet,
+    ) -> Result<usize> {
+        let has = self.directory.get(to.id).map(|entry| entry.templates.clone()).unwrap_or_default();
+        let crops = self.directory.expect(from.id)?.crops.clone();
+        self.store.read(|tables| {
+            let theirs: Vec<StoredTemplate> = tables.templates_of(from.id, &from.key)?;
+            let (go, stay): (Vec<_>, Vec<_>) = theirs.into_iter().partition(|template| {
+                let row = &template.row;
+                let same =
+                    |known: &TemplateRow| known.model == row.model && known.source_tag == row.source_tag;
+                wanted(row.id) && !has.iter().any(same)
+            });
+            let count = go.len();
+            for template in go {
+                let row = &template.row;
+                if crops.contains(&row.source_tag)
+                    && let Some(bytes) = tables.crop(from.id, &from.key, &row.source_tag)?
+                {
+                    change.crops.push(super::change::CropChange::Put {
+                        identity: to.id,
+                        tag: row.source_tag,
+                        bytes,
+                    });
+                    // It goes along: nobody would look for it here when the other one is forgotten.
+                    if !stay.iter().any(|left| left.row.source_tag == row.source_tag) {
+                        let (identity, tag) = (from.id, row.source_tag);
+                        change.crops.push(super::change::CropChange::Remove { identity, tag });
+                    }
+                }
+                change.templates.push(TemplateChange::Move { template, to: to.id });
+            }
+            Ok(count)
+        })
+    }
+}
+
+/// The fields that are not as before, by name: what they hold is in the record, and not in the audit log.
+pub(super) fn changed_fields(before: &Record, after: &Record) -> Vec<&'static str> {
+    let fields = [
+        ("name", before.name != after.name),
+        ("external_id", before.external_id != after.external_id),
+        ("lists", before.lists != after.lists),
+        ("purpose", before.purpose != after.purpose),
+        ("authority", before.authority != after.authority),
+        ("image_source", before.image_source != after.image_source),
+        ("valid_from", before.valid_from != after.valid_from),
+        ("valid_until", before.valid_until != after.valid_until),
+        ("review", before.review != after.review),
+        ("notes", before.notes != after.notes),
+    ];
+    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field).collect()
+}

@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::index::synthetic::Population;
+use crate::types::matching::Publish;
+
+const MODEL: Model = Model { id: ModelId([1; 32]), dimension: 128 };
+
+fn person(name: &str, searched: bool) -> Person {
+    let rule = ListRule { name: "watchlist".into(), threshold: None, priority: 0, publish: Publish::Name };
+    Person { name: name.into(), external_id: None, lists: [Arc::new(rule)].into(), searched }
+}
+
+/// What a gallery holds, kept in the plainest way.
+#[derive(Default)]
+struct Oracle {
+    people: BTreeMap<IdentityId, Person>,
+    templates: BTreeMap<TemplateId, (IdentityId, Embedding)>,
+}
+
+impl Oracle {
+    fn snapshot(&self, kind: IndexKind) -> GallerySnapshot {
+        let people = self.people.clone().into_iter().collect();
+        let mut rows: Vec<_> = self.templates.iter().map(|(id, (who, e))| (*who, *id, e.clone())).collect();
+        rows.sort_by_key(|(who, id, _)| (*who, *id));
+        GallerySnapshot::new(MODEL, kind, 1, people, rows.into_iter().map(Ok)).expect("builds").0
+    }
+
+    /// The k best identities, by looking at every template.
+    fn search(&self, probe: &Embedding, k: usize) -> Vec<(IdentityId, f32)> {
+        let mut best: HashMap<IdentityId, f32> = HashMap::new();
+        for (who, embedding) in self.templates.values() {
+            if self.people.get(who).is_some_and(|person| person.searched) {
+                let score = embedding.similarity(probe).expect("one model");
+                best.entry(*who).and_modify(|s| *s = s.max(score)).or_insert(score);
+            }
+        }
+        let mut all: Vec<_> = best.into_iter().collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all.truncate(k);
+        all
+    }
+
+    fn agrees(&self, snapshot: &GallerySnapshot, probe: &Embedding, k: usize) {
+        let (found, expected) = (snapshot.search(probe, k).candidates, self.search(probe, k));
+        assert_eq!(found.len(), expected.len());
+        for (candidate, (who, score)) in found.iter().zip(expected) {
+            assert_eq!(candidate.identity, who);
+            assert!((candidate.score - score).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn k_identities_come_out_even_when_one_holds_nearly_all_templates() {
+    let mut people = Population::new(MODEL.id, MODEL.dimension, 1);
+    let mut oracle = Oracle::default();
+    let ids: Vec<IdentityId> = (0..7).map(|_| IdentityId::generate()).collect();
+    ids.iter().for_each(|id| drop(oracle.people.insert(*id, person("somebody", true))));
+    for picture in 0..400 {
+        let who = if picture < 340 { 0 } else { picture % 6 + 1 };
+        oracle.templates.insert(TemplateId::generate(), (ids[who], people.template(who)));
+    }
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let snapshot = oracle.snapshot(kind);
+        assert_eq!((snapshot.templates(), snapshot.index()), (400, kind));
+        for (who, k) in [(0, 1), (0, 3), (0, 7), (0, 100), (3, 2), (900, 5), (0, 0)] {
+            oracle.agrees(&snapshot, &people.template(who), k);
+        }
+    }
+}
+
+#[test]
+fn an_empty_one_finds_nobody_and_says_so() {
+    let probe = Population::new(MODEL.id, MODEL.dimension, 2).template(0);
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let empty = GallerySnapshot::empty(MODEL, kind).expect("builds");
+        assert!(empty.is_empty() && empty.search(&probe, 3).candidates.is_empty());
+    }
+    let shorter = Embedding::new(MODEL.id, vec![1.0, 0.0]).expect("a vector");
+    let row = Ok((IdentityId::generate(), TemplateId::generate(), shorter));
+    let refused = GallerySnapshot::new(MODEL, IndexKind::Exact, 1, HashMap::new(), [row]);
+    assert_eq!(refused.expect_err("2 is not 128").kind(), crate::base::error::Kind::Data);
+}
+
+/// Thousands of random changes; after each the snapshot answers as one built anew would, and rebuilding it, also beside
+/// further changes, changes no answer.
+#[test]
+fn any_history_of_changes_answers_as_a_snapshot_built_anew() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut population = Population::new(MODEL.id, MODEL.dimension, 3);
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let mut oracle = Oracle::default();
+        let mut snapshot = oracle.snapshot(kind);
+        let mut building: Option<GallerySnapshot> = None;
+        for step in 0..1500u64 {
+            let delta = random_change(&mut rng, &mut population, &mut oracle);
+            let before = snapshot.search(&population.template(1), 3);
+            let next = snapshot.after(step, delta).expect("a change");
+            assert_eq!(snapshot.search(&population.template(1), 0).generation, before.generation);
+            snapshot = next;
+            if step % 300 == 150 {
+                building = Some(snapshot.rebuilt().expect("rebuilt").0);
+            }
+            if step % 300 == 200 {
+                snapshot = snapshot.onto(&building.take().expect("begun")).expect("moved over");
+            }
+            let probe = population.template(rng.usize(0..40));
+            oracle.agrees(&snapshot, &probe, rng.usize(0..6));
+            let searched = oracle.templates.values().filter(|(who, _)| oracle.people[who].searched);
+            assert_eq!(snapshot.templates(), searched.count());
+        }
+    }
+}
+
+fn random_change(rng: &mut fastrand::Rng, population: &mut Population, oracle: &mut Oracle) -> Delta {
+    let mut delta = Delta::default();
+    let anybody = |rng: &mut fastrand::Rng, oracle: &Oracle| {
+        (!oracle.people.is_empty())
+            .then(|| *oracle.people.keys().nth(rng.usize(..oracle.people.len())).expect("one"))
+    };
+    let any_template = |rng: &mut fastrand::Rng, oracle: &Oracle| {
+        let at = (!oracle.templates.is_empty()).then(|| rng.usize(..oracle.templates.len()))?;
+        oracle.templates.iter().nth(at).map(|(id, (who, embedding))| (*id, *who, embedding.clone()))
+    };
+    match rng.u8(0..12) {
+        0..=5 => {
+            let known = anybody(rng, oracle).filter(|_| rng.bool());
+            let who = known.unwrap_or_else(IdentityId::generate);
+            if known.is_none() {
+                oracle.people.insert(who, person("new", rng.u8(0..5) > 0));
+                delta.people.push((who, oracle.people.get(&who).cloned()));
+            }
+            let (id, embedding) = (TemplateId::generate(), population.template(rng.usize(0..40)));
+            oracle.templates.insert(id, (who, embedding.clone()));
+            delta.added.push((who, id, embedding));
+        }
+        6 | 7 => {
+            if let Some((id, who, _)) = any_template(rng, oracle) {
+                oracle.templates.remove(&id);
+                delta.removed.push((who, id));
+            }
+        }
+        8 | 9 => {
+            // To somebody else, and sometimes back again later.
+            if let (Some((id, from, embedding)), Some(to)) = (any_template(rng, oracle), anybody(rng, oracle))
+                && from != to
+            {
+                oracle.templates.insert(id, (to, embedding.clone()));
+                delta.removed.push((from, id));
+                delta.added.push((to, id, embedding));
+            }
+        }
+        10 => {
+            if let Some(who) = anybody(rng, oracle) {
+                oracle.people.insert(who, person("changed", rng.bool()));
+                delta.people.push((who, oracle.people.get(&who).cloned()));
+            }
+        }
+        _ => {
+            if let Some(who) = anybody(rng, oracle) {
+                oracle.people.remove(&who);
+                let gone: Vec<TemplateId> =
+                    oracle.templates.iter().filter(|(_, (w, _))| *w == who).map(|(id, _)| *id).collect();
+                for id in gone {
+                    oracle.templates.remove(&id);
+                    delta.removed.push((who, id));
+                }
+                delta.people.push((who, None));
+            }
+        }
+    }
+    delta
+}
