@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory bench-decode lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-memory bench-decode crash-gallery lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,7 @@ test: ## every test
 	cargo test --all-features
 
 bench: setup ## Criterion benches of every kernel
-	cargo bench --all-features --bench image --bench detect --bench track --bench index
+	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol
 
 bench-peers: setup ## the same work in a plain Python loop, in the same run
 	benches/peers/run
@@ -48,6 +48,9 @@ bench-memory: setup ## resident memory with 1, 4 and 8 cameras
 
 bench-decode: setup ## CPU time of decoding a video through our source
 	cargo test --all-features --test source_files -- --ignored --nocapture
+
+crash-gallery: setup ## kills, power cuts and failing disks for the gallery, in the thousands
+	WATCHLISTD_KILLS=500 WATCHLISTD_CUTS=2000 cargo test --all-features --test gallery_crash -- --nocapture --test-threads=1
 
 lint: ## formatting, clippy, dependencies' licences and sources
 	@scripts/setup $(SETUP_FLAGS) --tools

@@ -260,6 +260,9 @@ fn a_reader_that_leaves_ends_a_tool_quietly() {
     let Some(var) = var() else { return };
     let site = Site::new(&var, "");
     let obama = image(&var, "obama.jpg");
+    // A gallery that is there, so that nothing has to be said of a new one.
+    let biden = image(&var, "biden.jpg");
+    assert!(site.command("enroll").args(["Joe Biden", &biden]).output().expect("it runs").status.success());
     for (verb, arguments) in [
         ("detect", vec![obama.as_str()]),
         ("compare", vec![&obama, &obama]),
@@ -466,7 +469,7 @@ const PROSE: [(&str, &str); 8] = [
     ("detect", "Prints one line of JSON for each picture"),
     ("compare", "Takes the largest face of each picture"),
     ("recognize", "whatever the number of workers"),
-    ("models", "only for models of your own"),
+    ("models", "change the one the gallery uses"),
 ];
 
 fn words(text: &str) -> String {
