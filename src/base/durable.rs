@@ -4,19 +4,17 @@
 //! ```text
 //!  write, create ─▶ .NAME.new (its mode from the start) ─fsync─▶ renamed to NAME ─▶ fsync of the folder
 //!                     └ any failure: removed, and NAME is what it was
-//!  append ─────────▶ NAME ─fsync─▶ fsync of the folder, if NAME is new
-//!                     └ any failure: cut back to what it was
 //! ```
 //!
-//! A process that is killed leaves its `.NAME.new` behind. The next writer takes it away: a writer holds a lock on its
-//! own for as long as it lives, so what nobody has locked is nobody's.
+//! A process that is killed leaves its `.NAME.new` behind. The next writer takes it away, or who opens what the file is a
+//! part of ([`clean_up`]): a writer holds a lock on its own for as long as it lives, so what nobody has locked is nobody's.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown, lchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
 use crate::base::error::{Error, Result};
 use crate::{bail, err};
@@ -40,23 +38,6 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     put(path, mode, Existing::Kept, |file| file.write_all(bytes))
 }
 
-/// Appends to the file, or makes it with `mode`, less what the umask takes. One process at a time: a failed append cuts the
-/// file back to the length it had.
-///
-/// # Errors
-/// As [`write`].
-pub fn append(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let failed = |cause| failed("append to", path, cause);
-    let (mut file, new) = open_to_append(path, mode).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if let Err(cause) = file.write_all(bytes).and_then(|()| file.sync_all()) {
-        // As far as it goes: a disk that took no more may not take this either.
-        let _ = if new { fs::remove_file(path) } else { file.set_len(length) };
-        return Err(failed(cause));
-    }
-    if new { sync_folder(path).map_err(failed) } else { Ok(()) }
-}
-
 /// Renames within one folder, over a file that is there.
 ///
 /// # Errors
@@ -65,12 +46,34 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).and_then(|()| sync_folder(to)).map_err(|cause| failed("rename to", to, cause))
 }
 
+/// Takes away what a writer of this file left beside it when it was killed, or when the power was cut. That of a living writer
+/// stays, and so does what cannot be removed, with a warning: the next writer tries again.
+pub fn clean_up(path: &Path) {
+    let Some(leftover) = hidden_beside(path) else { return };
+    if let Err(error) = remove_leftover(&leftover) {
+        tracing::warn!("{} stays: {error}; remove it by hand", leftover.display());
+    }
+}
+
 /// Gives a file that root made in somebody else's folder to the folder's owner. So a tool that root runs leaves nothing
 /// behind in the daemon's folder that the daemon cannot open. Done by anybody else it does nothing.
 ///
 /// # Errors
 /// As [`write`].
 pub fn hand_over(path: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let opened = OpenOptions::new().read(true).custom_flags(NOT_THROUGH_A_LINK).open(path);
+    hand_over_file(&opened.map_err(|cause| failed("change the owner of", path, cause))?, path)
+}
+
+/// [`hand_over`] of an open file. The folder's owner can put a link to anybody's file in its place: only a regular file that
+/// has no other name is handed over.
+///
+/// # Errors
+/// As [`write`]; `Permission`, for any other file.
+pub fn hand_over_file(file: &File, path: &Path) -> Result<()> {
     let failed = |cause| failed("change the owner of", path, cause);
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -79,7 +82,23 @@ pub fn hand_over(path: &Path) -> Result<()> {
     if owner.uid() == 0 {
         return Ok(());
     }
-    lchown(path, Some(owner.uid()), Some(owner.gid())).map_err(failed)
+    if !is_its_own(file).map_err(failed)? {
+        bail!(Permission, "cannot change the owner of {}: it is a link, or no regular file", path.display());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid())).map_err(failed)
+}
+
+/// Flags for opening a file in a folder that is somebody else's: a symbolic link is not followed, and a pipe does not keep us
+/// waiting.
+pub const NOT_THROUGH_A_LINK: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;
+
+/// True for a regular file that has one name, or none any more: writing to it changes nobody else's.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn is_its_own(file: &File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file() && metadata.nlink() <= 1)
 }
 
 /// What becomes of a file that is at the path.
@@ -121,13 +140,9 @@ struct Temporary {
 
 impl Temporary {
     fn beside(path: &Path, mode: u32) -> Result<Self> {
-        let Some(name) = path.file_name() else {
+        let Some(hidden) = hidden_beside(path) else {
             bail!(CannotCreate, "cannot write {}: expected the name of a file", path.display());
         };
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".new");
-        let hidden = path.with_file_name(hidden);
         // More than once only if somebody else takes a leftover away at the same moment.
         for _ in 0..8 {
             if let Some(file) = open_new(&hidden, mode).map_err(|cause| failed("write", path, cause))? {
@@ -154,6 +169,14 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// `.NAME.new`; `None` for a path that names no file.
+fn hidden_beside(path: &Path) -> Option<PathBuf> {
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(path.file_name()?);
+    hidden.push(".new");
+    Some(path.with_file_name(hidden))
 }
 
 /// A new file, locked; `None` if there was one, which is gone now if nobody was writing it.
@@ -203,15 +226,6 @@ fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
             Err(_) => fs::rename(from, to),
         },
         done => Ok(done?),
-    }
-}
-
-fn open_to_append(path: &Path, mode: u32) -> io::Result<(File, bool)> {
-    match OpenOptions::new().append(true).create_new(true).mode(mode).open(path) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            Ok((OpenOptions::new().append(true).open(path)?, false))
-        }
-        opened => Ok((opened?, true)),
     }
 }
 

@@ -51,15 +51,8 @@ impl Lock {
     /// `Temporary`, naming who holds it and how to ask; `Permission` or `CannotCreate`, when the file cannot be made.
     pub fn take(store: &Path, holder: &Holder, patience: Duration) -> Result<Self> {
         let path = beside(store);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| Error::io("make the gallery's lock", &path, e))?;
-        durable::hand_over(&path)?;
+        let mut file = open(&path)?;
+        durable::hand_over_file(&file, &path)?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {
@@ -76,6 +69,49 @@ impl Lock {
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{text}"));
         Ok(Self { _file: file })
     }
+
+    /// Where nothing can be written: shared with others who only read, if there is a lock file at all.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn share(store: &Path) -> Result<Option<Self>> {
+        let path = beside(store);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("open the gallery's lock", &path, e)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(std::fs::TryLockError::WouldBlock) => Err(held(store, &mut file)),
+            Err(std::fs::TryLockError::Error(e)) => Err(Error::io("lock", &path, e)),
+        }
+    }
+}
+
+/// The lock's file. Root opens it in a folder that is the daemon's: a link there may name anybody's file, and this one is
+/// written into.
+fn open(path: &Path) -> Result<File> {
+    let failed = |e| Error::io("make the gallery's lock", path, e);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(durable::NOT_THROUGH_A_LINK)
+        .open(path);
+    let file = match opened {
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(no_lock(path));
+        }
+        opened => opened.map_err(failed)?,
+    };
+    if durable::is_its_own(&file).map_err(failed)? { Ok(file) } else { Err(no_lock(path)) }
+}
+
+fn no_lock(path: &Path) -> Error {
+    err!(Permission, "{} is a link or no regular file, and not the gallery's lock: remove it", path.display())
 }
 
 fn held(store: &Path, file: &mut File) -> Error {
@@ -123,6 +159,29 @@ mod tests {
         }
         drop(first);
         Lock::take(&store, &second, Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn what_is_no_file_of_its_own_is_not_followed_and_not_written_into() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("gallery.db");
+        let others = folder.path().join("shadow");
+        let take = || Lock::take(&store, &Holder::this("run", None), Duration::ZERO);
+        let put: [fn(&Path, &Path); 3] = [
+            |others, lock| std::os::unix::fs::symlink(others, lock).expect("linked"),
+            |others, lock| std::fs::hard_link(others, lock).expect("linked"),
+            |_, lock| std::fs::create_dir(lock).expect("made"),
+        ];
+        for put in put {
+            std::fs::write(&others, "root:x:0:0").expect("written");
+            put(&others, &beside(&store));
+            let refused = take().expect_err("not its own");
+            assert!(refused.to_string().contains("gallery.db.lock"), "{refused}");
+            assert_eq!(std::fs::read_to_string(&others).expect("there"), "root:x:0:0");
+            let away = |path: &Path| std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+            away(&beside(&store)).expect("gone");
+        }
+        take().expect("now it can be made");
     }
 
     #[test]

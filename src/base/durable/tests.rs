@@ -63,7 +63,7 @@ fn a_write_that_fails_half_way_leaves_the_old_content_and_no_temporary() {
 fn a_file_in_a_missing_folder_and_one_over_a_folder_are_refused_by_name() {
     let folder = folder();
     let path = folder.path().join("none/head");
-    for error in [write(&path, b"x", 0o600), append(&path, b"x", 0o600)].map(|r| r.expect_err("no folder")) {
+    for error in [write(&path, b"x", 0o600), create(&path, b"x", 0o600)].map(|r| r.expect_err("no folder")) {
         assert_eq!(error.kind(), Kind::CannotCreate);
         assert!(
             error.to_string().contains("none/head") && error.to_string().contains("is not there"),
@@ -133,6 +133,27 @@ fn a_killed_writer_s_temporary_is_taken_away_and_a_living_one_s_is_not() {
     assert_eq!(entries(folder.path()), ["head"], "and nothing was written where it leads");
 }
 
+#[test]
+fn cleaning_up_takes_a_killed_writer_s_temporary_away_and_nothing_else() {
+    let folder = folder();
+    let path = folder.path().join("head");
+    clean_up(&path);
+    for name in ["head", ".head.new", ".head.new.old", "head.new", ".tail.new"] {
+        fs::write(folder.path().join(name), name).expect("written");
+    }
+    clean_up(&path);
+    let others = [".head.new.old", ".tail.new", "head", "head.new"];
+    assert_eq!(entries(folder.path()), others);
+    let living = Temporary::beside(&path, 0o600).expect("a writer");
+    clean_up(&path);
+    assert!(living.path.exists(), "a living writer's stays");
+    drop(living);
+    assert_eq!(entries(folder.path()), others);
+    // Neither is worth a panic.
+    clean_up(Path::new("/"));
+    clean_up(&folder.path().join("none/head"));
+}
+
 /// Of many writers at once each either writes all of its content or says to try again; never a mixture.
 #[test]
 fn writers_at_the_same_time_never_mix() {
@@ -157,23 +178,6 @@ fn writers_at_the_same_time_never_mix() {
     let content = fs::read(&path).expect("there");
     assert!(wrote > 0 && content.len() == 5000 && content.iter().all(|byte| *byte == content[0]));
     assert_eq!(entries(folder.path()), ["head"]);
-}
-
-#[test]
-fn appends_add_up_and_the_file_has_its_mode() {
-    let folder = folder();
-    let path = folder.path().join("forgotten");
-    append(&path, b"one\n", 0o600).expect("made");
-    append(&path, b"two\n", 0o644).expect("longer");
-    assert_eq!(fs::read_to_string(&path).expect("text"), "one\ntwo\n");
-    assert_eq!(mode(&path), 0o600);
-}
-
-#[test]
-fn an_append_to_a_full_disk_says_so() {
-    let error = append(Path::new("/dev/full"), b"one more", 0o600).expect_err("it is full");
-    assert_eq!(error.kind(), Kind::Io);
-    assert!(error.to_string().contains("the disk is full"), "{error}");
 }
 
 #[test]
@@ -204,4 +208,26 @@ fn root_leaves_files_to_those_whose_they_were() {
     assert_eq!(owner(), (61184, 61185));
     write(&path, b"by root again", 0o600).expect("written");
     assert_eq!((owner(), mode(&path)), ((61184, 61185), 0o600));
+}
+
+#[test]
+fn only_a_file_of_its_own_is_handed_over() {
+    let folder = folder();
+    let (theirs, link) = (folder.path().join("theirs"), folder.path().join("link"));
+    fs::write(&theirs, "x").expect("written");
+    let put: [fn(&Path, &Path); 2] = [
+        |theirs, link| std::os::unix::fs::symlink(theirs, link).expect("linked"),
+        |theirs, link| fs::hard_link(theirs, link).expect("linked"),
+    ];
+    let root = rustix::process::geteuid().is_root();
+    if root {
+        std::os::unix::fs::chown(folder.path(), Some(7654), Some(7654)).expect("root may");
+    }
+    for put in put {
+        put(&theirs, &link);
+        assert_eq!(hand_over(&link).is_err(), root, "others have nothing to hand over");
+        let owner = fs::metadata(&theirs).expect("there").uid();
+        assert_eq!(owner == 0, root, "it is whose it was");
+        fs::remove_file(&link).expect("there");
+    }
 }
