@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
 
     /// A table below this one; a missing one is a mistake, and reads as empty without further ones.
     pub(super) fn section(&self, key: &'static str) -> Fields<'a> {
-        let table = self.get(key, "a table", Value::as_table);
+        let table = self.get_hidden(key, "a table", Value::as_table);
         Fields { path: self.path_of(key), table, asked: RefCell::default(), mistakes: self.mistakes }
     }
 
@@ -111,6 +111,26 @@ impl<'a> Fields<'a> {
     }
 
     fn get<T>(&self, key: &'static str, expected: &str, good: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+        self.get_shown(key, expected, good, shortened)
+    }
+
+    /// Without showing what is there instead.
+    fn get_hidden<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        good: impl Fn(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        self.get_shown(key, expected, good, |value| format!("this {}", value.type_str()))
+    }
+
+    fn get_shown<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        good: impl Fn(&'a Value) -> Option<T>,
+        shown: impl Fn(&Value) -> String,
+    ) -> Option<T> {
         self.asked.borrow_mut().push(key);
         let table = self.table?;
         let Some(value) = table.get(key) else {
@@ -119,7 +139,7 @@ impl<'a> Fields<'a> {
         };
         let read = good(value);
         if read.is_none() {
-            self.mistake(key, &format!("{} is not {expected}", shortened(value)));
+            self.mistake(key, &format!("{} is not {expected}", shown(value)));
         }
         read
     }
@@ -139,7 +159,11 @@ fn floats<const N: usize>(value: &Value) -> Option<[f32; N]> {
     numbers?.try_into().ok()
 }
 
+/// The value; of one that has parts only what it is, for it may be another program's.
 fn shortened(value: &Value) -> String {
+    if matches!(value, Value::Table(_) | Value::Array(_)) {
+        return format!("this {}", value.type_str());
+    }
     let text = value.to_string();
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),

@@ -12,6 +12,8 @@ mod fields;
 mod id;
 mod weights;
 
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fields::{Fields, Mistakes};
@@ -20,10 +22,14 @@ use super::Alignment;
 use super::onnx::prepare::Rewrite;
 use crate::base::error::{Error, Result};
 use crate::config::Device;
-use crate::err;
 use crate::image::tensor::{ChannelOrder, CropScaling, Normalize};
 use crate::types::frame::MAX_SIDE;
 use crate::types::geometry::{Point, Size};
+use crate::{bail, err};
+
+/// Largest manifest; ours have two or three KiB.
+const MAX_BYTES: u64 = 64 << 10;
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// SHA-256 of a file.
 pub type Sha256 = [u8; 32];
@@ -191,13 +197,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads a manifest. Whoever may name one need not be allowed to read it: nothing but a regular file of a manifest's size
+    /// is read, and no message holds a line of what was read.
     ///
     /// # Errors
-    /// `NoInput`, when there is no such file; `Config`, with every mistake in it.
+    /// `NoInput`, when there is no such file; `Config`, when it is no manifest, with every mistake in it.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the manifest", path, e))?;
-        Self::parse(path, &text)
+        Self::parse(path, &text_of(path)?)
     }
 
     /// Parses a manifest's text; `path` is for messages.
@@ -206,12 +212,9 @@ impl Manifest {
     /// `Config`, with every mistake in it.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            err!(
-                Config,
-                "manifest {} is not TOML: {}",
-                path.display(),
-                e.to_string().trim().replace('\n', " ")
-            )
+            // Not the parser's own message, which quotes the line: it may be of any file.
+            let at = e.span().map_or_else(String::new, |span| place(text, span.start));
+            err!(Config, "manifest {} is not TOML{at}", path.display())
         })?;
         let mistakes = Mistakes::default();
         let manifest = Self::from_table(path, &table, &mistakes);
@@ -283,6 +286,31 @@ impl Manifest {
             }
         }
     }
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    let failed = |e| Error::io("read the manifest", path, e);
+    // A pipe would keep us waiting for somebody to write.
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path);
+    let file = opened.map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        bail!(Config, "manifest {} is no regular file", path.display());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!(Config, "manifest {} has more than {} KiB: it is none", path.display(), MAX_BYTES >> 10);
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| err!(Config, "manifest {} is not TOML: it is no text", path.display()))
+}
+
+/// `: line 2, column 7`
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(": line {line}, column {column}")
 }
 
 fn source(fields: Fields<'_>) -> Source {

@@ -112,3 +112,45 @@ fn a_missing_or_other_file_is_named_with_both_hashes() {
     std::fs::create_dir(dir.path().join(&manifest.file)).expect("made");
     assert_eq!(manifest.load(dir.path(), &Device::Cpu).expect_err("a folder").kind(), Kind::Data);
 }
+
+#[test]
+fn a_file_that_is_no_manifest_is_refused_without_a_word_of_it() {
+    let key = "4b45ba4dc1478e454b45ba4dc1478e454b45ba4dc1478e454b45ba4dc1478e45";
+    let files = [
+        format!("# the master key\n{key}\n"),
+        format!("{key} = \n"),
+        format!("name = \"x\"\nsource = \"rtsp://user:{key}@camera\"\n"),
+        format!("name = {{ password = \"{key}\" }}\n"),
+    ];
+    for text in files {
+        let error = parse(&text).expect_err("no manifest").chain();
+        assert!(!error.contains("4b45ba"), "{error}");
+    }
+    let place = parse("name = \"a\"\nrole =\n").expect_err("no value").to_string();
+    assert!(place.contains("line 2, column"), "{place}");
+}
+
+#[test]
+fn only_a_regular_file_of_a_manifests_size_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_folder = |name: &str| folder.path().join(name);
+    let (pipe, large) = (in_folder("pipe.toml"), in_folder("large.toml"));
+    let made = rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    );
+    made.expect("a pipe");
+    std::fs::write(&large, format!("#{}\n{EMBEDDER}", "x".repeat(1 << 20))).expect("written");
+    for path in [Path::new("/dev/zero"), folder.path(), &large, &pipe] {
+        let error = Manifest::read(path).expect_err("no manifest");
+        assert_eq!(error.kind(), Kind::Config, "{}", error.chain());
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+    let link = in_folder("link.toml");
+    std::fs::write(in_folder("good.toml"), EMBEDDER).expect("written");
+    std::os::unix::fs::symlink("good.toml", &link).expect("linked");
+    Manifest::read(&link).expect("a link to a manifest is one");
+}
