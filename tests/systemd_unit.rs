@@ -100,13 +100,13 @@ fn the_unit_is_tight_alone_and_with_each_drop_in() {
     }
 }
 
-/// With `PrivateUsers=` no other group than the unit's own can have the control socket.
+/// With `PrivateUsers=` the daemon would see every operator as the user `nobody` (user_namespaces(7)), and so would the audit log.
 #[test]
 fn the_group_of_the_gallery_is_the_unit_s_own_and_its_members_reach_the_socket_and_nothing_else() {
     let drop_in = fs::read_to_string(systemd().join("drop-ins/gallery-group.conf")).expect("the drop-in");
     let settings: Vec<&str> =
         drop_in.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    assert_eq!(settings, ["[Service]", "Group=watchlist"]);
+    assert_eq!(settings, ["[Service]", "Group=watchlist", "PrivateUsers=no"]);
     let unit = fs::read_to_string(systemd().join("watchlistd.service")).expect("the unit");
     for line in ["PrivateUsers=yes", "RuntimeDirectoryMode=0750", "StateDirectoryMode=0700"] {
         assert!(unit.lines().any(|l| l == line), "{line}");
