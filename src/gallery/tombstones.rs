@@ -1,8 +1,9 @@
 //! The ids of those who were forgotten, in a file of their own: a store that is replaced by an older copy does not bring
 //! them back.
 //!
-//! One line each: the identity's id, the keyed tag of its external id or `-`, and when. It only ever grows, and is written as a
-//! whole each time: a line that a power cut tore would spoil the one that is appended to it.
+//! One line each: the identity's id, the keyed tag of its external id or `-`, when, and the ids of the templates that were
+//! pictures of this person. It only ever grows, and is written as a whole each time: a line that a power cut tore would spoil
+//! the one that is appended to it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::store::Forgotten;
 use crate::bail;
 use crate::base::durable;
 use crate::base::error::{Error, Result};
-use crate::types::ids::{IdentityId, ModelId};
+use crate::types::ids::{IdentityId, ModelId, TemplateId};
 
 /// The file beside the store.
 #[derive(Debug, Clone)]
@@ -26,6 +27,11 @@ impl Tombstones {
         Self { path: store.with_extension("forgotten"), owed: Vec::new() }
     }
 
+    /// Takes away what a killed process left beside it. The caller holds the gallery's lock.
+    pub fn clean_up(&self) {
+        durable::clean_up(&self.path);
+    }
+
     /// Everybody in it.
     ///
     /// # Errors
@@ -36,7 +42,7 @@ impl Tombstones {
             let Some(forgotten) = parse(line) else {
                 bail!(
                     Data,
-                    "{}:{number}: expected an identity's id, a tag or -, and a time; restore the file from a backup, or \
+                    "{}:{number}: expected an identity's id, a tag or -, a time, and templates' ids; restore the file from a backup, or \
                      remove the line",
                     self.path.display()
                 );
@@ -74,7 +80,8 @@ impl Tombstones {
 fn line(forgotten: &Forgotten) -> String {
     // 32 bytes in hexadecimal, as a model's id.
     let tag = forgotten.external_tag.map_or_else(|| "-".to_owned(), |tag| ModelId(tag).hex());
-    format!("{} {tag} {}\n", forgotten.identity, forgotten.at)
+    let templates: String = forgotten.templates.iter().map(|id| format!(" {id}")).collect();
+    format!("{} {tag} {}{templates}\n", forgotten.identity, forgotten.at)
 }
 
 fn parse(line: &str) -> Option<Forgotten> {
@@ -85,7 +92,8 @@ fn parse(line: &str) -> Option<Forgotten> {
         hex => Some(ModelId::from_hex(hex)?.0),
     };
     let at = words.next()?.parse().ok()?;
-    words.next().is_none().then_some(Forgotten { identity, external_tag, at })
+    let templates: Option<Vec<TemplateId>> = words.map(|word| word.parse().ok()).collect();
+    Some(Forgotten { identity, external_tag, at, templates: templates? })
 }
 
 #[cfg(test)]
@@ -93,7 +101,9 @@ mod tests {
     use super::*;
 
     fn somebody(tag: Option<[u8; 32]>) -> Forgotten {
-        Forgotten { identity: IdentityId::generate(), external_tag: tag, at: jiff::Timestamp::UNIX_EPOCH }
+        let templates = (0..tag.iter().len() * 2).map(|_| TemplateId::generate()).collect();
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Forgotten { identity: IdentityId::generate(), external_tag: tag, at, templates }
     }
 
     #[test]

@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 use super::MAX_BYTES;
 use crate::base::error::{Error, Result};
 use crate::gallery::command::SecretText;
+use crate::gallery::escrow;
 use crate::{bail, err};
 
 const MAGIC: &[u8] = b"age-encryption.org/";
 /// The first line of the version that is read.
 const VERSION_1: &[u8] = b"age-encryption.org/v1\n";
-const SECRET: &str = "age-secret-key-";
 /// Most recipients. Each takes 98 bytes of the header.
 const MAX_RECIPIENTS: usize = 100;
 /// Most bytes of a header. age parses it again for each of its lines, so a long one would take long.
@@ -34,7 +34,7 @@ pub fn encrypt(bytes: &[u8], recipients: &[String]) -> Result<Vec<u8>> {
     if recipients.is_empty() || recipients.len() > MAX_RECIPIENTS {
         bail!(Usage, "{} recipients: expected 1 to {MAX_RECIPIENTS}", recipients.len());
     }
-    let recipients = recipients.iter().map(|text| recipient(text)).collect::<Result<Vec<_>>>()?;
+    let recipients = escrow::recipients(recipients)?;
     let failed =
         |e: Box<dyn std::error::Error + Send + Sync>| err!(Software, "cannot encrypt the bundle").because(e);
     let encryptor =
@@ -45,22 +45,6 @@ pub fn encrypt(bytes: &[u8], recipients: &[String]) -> Result<Vec<u8>> {
     writer.write_all(bytes).map_err(|e| failed(e.into()))?;
     writer.finish().map_err(|e| failed(e.into()))?;
     Ok(encrypted)
-}
-
-fn recipient(text: &str) -> Result<x25519::Recipient> {
-    let text = text.trim();
-    if text.to_ascii_lowercase().contains(SECRET) {
-        bail!(
-            Usage,
-            "a recipient is an age identity, which is secret: give its public key (age1...), which `age-keygen -y` shows"
-        );
-    }
-    text.parse().map_err(|why: &str| {
-        err!(
-            Usage,
-            "recipient {text:?}: {why}; expected an age public key (age1...), as `age-keygen` shows it"
-        )
-    })
 }
 
 /// Decrypts a bundle with an age identity: a line `AGE-SECRET-KEY-1...`, or the text of an identity file, which has

@@ -9,7 +9,6 @@ use super::wire::Counts;
 use super::{MAX_CROP, MAX_IDENTITIES, MAX_LISTS, MAX_MODELS, MAX_TEMPLATES};
 use crate::bail;
 use crate::base::error::{Error, Result};
-use crate::gallery::list::List;
 use crate::gallery::record::MAX_TEXT;
 use crate::types::ids::ModelId;
 
@@ -73,7 +72,7 @@ pub(super) fn content(content: &Content) -> Result<()> {
     let dimensions = header(&content.header)?;
     let mut lists = HashSet::new();
     for list in &content.lists {
-        settings(list)?;
+        list.check()?;
         once("list", &list.name, &mut lists)?;
     }
     let mut ids = HashSet::new();
@@ -99,19 +98,6 @@ pub(super) fn content(content: &Content) -> Result<()> {
 fn once<'a, T: Hash + Eq + Display>(what: &str, value: &'a T, seen: &mut HashSet<&'a T>) -> Result<()> {
     if !seen.insert(value) {
         bail!(Data, "{what} {value} is there twice");
-    }
-    Ok(())
-}
-
-fn settings(list: &List) -> Result<()> {
-    list.check()?;
-    let purpose = list.purpose.as_deref().unwrap_or_default();
-    if purpose.len() > MAX_TEXT || purpose.chars().any(|c| c.is_control() && c != '\n') {
-        bail!(
-            Data,
-            "list {}: purpose: expected at most {MAX_TEXT} bytes without control characters",
-            list.name
-        );
     }
     Ok(())
 }

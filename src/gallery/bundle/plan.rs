@@ -8,7 +8,7 @@
 //!     │ no                                (the two name different identities: a conflict, and nothing is imported)
 //!     ▼
 //!  all of its templates here, at others? ─yes─▶ unchanged: it was merged into them here
-//!     │ no
+//!     │ no                                        (pictures of somebody forgotten here: skipped, and with all of them the identity)
 //!     ▼
 //!  added, with the id it has everywhere
 //! ```
@@ -46,6 +46,8 @@ pub trait Here {
     fn holds_source(&self, identity: IdentityId, model: ModelId, sha256: &str) -> Result<bool>;
     /// True if an identity with that id or that external id was forgotten here.
     fn is_forgotten(&self, id: IdentityId, external_id: Option<&ExternalId>) -> Result<bool>;
+    /// True if the template was a picture of somebody who was forgotten here, whoever's it is in the bundle.
+    fn is_forgotten_template(&self, id: TemplateId) -> Result<bool>;
     /// Generation of the last bundle imported from that signer.
     fn last_generation(&self, signer: &PublicKey) -> Result<Option<u64>>;
     /// The models whose templates are used here.
@@ -111,7 +113,7 @@ pub enum What {
     Merged,
     /// It is here, with all of this.
     Unchanged,
-    /// It was forgotten here, and stays so.
+    /// It was forgotten here, or all that it has are pictures of somebody who was; and stays so.
     Forgotten,
 }
 
@@ -264,7 +266,10 @@ impl<'a> Planner<'a, '_> {
         let templates = self.templates(theirs, target.unwrap_or(theirs.id))?;
         let Some(target) = target else {
             if templates.is_empty() && !theirs.templates.is_empty() {
-                return Ok(untouched(theirs, What::Unchanged));
+                let gone = |template: &BundledTemplate| self.here.is_forgotten_template(template.id);
+                let gone = theirs.templates.iter().map(gone).collect::<Result<Vec<bool>>>()?;
+                let what = if gone.contains(&true) { What::Forgotten } else { What::Unchanged };
+                return Ok(untouched(theirs, what));
             }
             return Ok(Planned { templates, record_changed: true, ..untouched(theirs, What::Added) });
         };
@@ -299,20 +304,23 @@ impl<'a> Planner<'a, '_> {
         Ok(target)
     }
 
-    /// Those of its templates that are not here yet, by their id or by their source.
+    /// Those of its templates that are not here yet, by their id or by their source, and are of nobody who was forgotten.
     fn templates(&self, theirs: &'a BundledIdentity, target: IdentityId) -> Result<Vec<PlannedTemplate<'a>>> {
         let mut sources = HashSet::new();
         let mut cropped = HashSet::new();
+        let crops: HashMap<&str, &BundledCrop> =
+            theirs.crops.iter().map(|crop| (crop.source.as_str(), crop)).collect();
         let mut planned = Vec::new();
         for template in &theirs.templates {
             let (model, sha256) = (template.embedding.model(), template.source.sha256.as_str());
             let is_here =
                 self.here.holds_template(template.id)? || self.here.holds_source(target, model, sha256)?;
-            if is_here || !sources.insert((model, sha256)) {
+            let skipped = is_here || self.here.is_forgotten_template(template.id)?;
+            if skipped || !sources.insert((model, sha256)) {
                 continue;
             }
             let wanted = self.here.keeps_crops() && cropped.insert(sha256);
-            let crop = theirs.crops.iter().find(|crop| wanted && crop.source == sha256);
+            let crop = crops.get(sha256).copied().filter(|_| wanted);
             planned.push(PlannedTemplate { theirs: template, source: self.source(sha256), crop });
         }
         Ok(planned)

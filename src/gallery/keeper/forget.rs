@@ -1,15 +1,19 @@
 //! Forgetting somebody: the key, and with it everything that was ever sealed under it.
 
-use super::change::{ChangeSet, IdentityChange};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::change::{ChangeSet, IdentityChange, TemplateChange};
 use super::{Directory, Keeper};
-use crate::base::error::Result;
-use crate::err;
-use crate::gallery::audit::{Action, Draft, Filter, select};
+use crate::base::error::{Kind, Result};
+use crate::gallery::audit::{Action, Draft, Entry, SealedPart};
 use crate::gallery::command::{Actor, Who};
-use crate::gallery::record::Standing;
+use crate::gallery::record::{ExternalId, Standing};
 use crate::gallery::report::Receipt;
 use crate::gallery::store::Forgotten;
-use crate::types::ids::IdentityId;
+use crate::types::ids::{IdentityId, TemplateId};
+use crate::{bail, err};
 
 /// Neighbours that are looked through for somebody who must not be among them.
 const AROUND: usize = 16;
@@ -36,10 +40,50 @@ pub(super) fn plan(
     Ok(())
 }
 
+/// Templates that are there and must not be: pictures of somebody who was forgotten, under another's name in an older store.
+pub(super) fn plan_pictures(directory: &Directory, gone: &HashSet<TemplateId>, change: &mut ChangeSet) {
+    for entry in directory.iter() {
+        for row in entry.templates.iter().filter(|row| gone.contains(&row.id)) {
+            let identity = &entry.identity;
+            let draft = Draft::new(Action::TemplateRemoved)
+                .about(identity.id, SealedPart::of(&identity.record))
+                .with("template", row.id.to_string())
+                .with("model", row.model.hex())
+                .with("reason", "a picture of somebody who was forgotten");
+            change.say_of(identity, draft);
+            change.templates.push(TemplateChange::Remove(row.clone()));
+            change.wipe = true;
+        }
+    }
+}
+
+/// Under what an older copy has somebody besides the id.
+struct Traces {
+    /// Those who were merged into this one, also by way of others, and are not here in their own right again: a backup or a
+    /// bundle of before the merge has the same person under their ids.
+    dissolved: Vec<IdentityId>,
+    /// Pictures of this person: those stored, and those that were moved here, which an older copy has under another's name.
+    templates: Vec<TemplateId>,
+}
+
+/// The templates that went to the identity that the entry is about.
+fn moved_by(entry: &Entry) -> impl Iterator<Item = TemplateId> {
+    let ids = match entry.action() {
+        Some(Action::TemplateMoved) => entry.detail.get("template").map(std::slice::from_ref),
+        Some(Action::Split) => entry.detail.get("moved").and_then(|ids| ids.as_array()).map(Vec::as_slice),
+        _ => None,
+    };
+    ids.unwrap_or_default().iter().filter_map(|id| id.as_str()?.parse().ok())
+}
+
 impl Keeper {
     /// Destroys an identity, and looks that it is gone.
     pub(super) fn forget(&mut self, actor: &Actor, who: &Who, reason: Option<String>) -> Result<Receipt> {
-        let id = self.directory.find(who)?;
+        let id = match self.directory.find(who) {
+            Ok(id) => id,
+            Err(nobody) if nobody.kind() == Kind::NoInput => return self.receipt_again(who)?.ok_or(nobody),
+            Err(error) => return Err(error),
+        };
         let entry = self.directory.expect(id)?;
         let (templates, crops) = (entry.templates.len() as u64, entry.crops.len() as u64);
         // In memory until the search has been tried; wiped when they go.
@@ -52,8 +96,16 @@ impl Keeper {
         };
         let mut change = ChangeSet::default();
         plan(&self.directory, id, reason.as_deref(), &mut change)?;
-        change.forgotten.push(Forgotten { identity: id, external_tag, at });
-        let beyond = self.beyond()?;
+        let told = self.told(u64::MAX)?;
+        let Traces { dissolved, templates: pictures } = self.traces_of(id, &told);
+        change.forgotten.push(Forgotten { identity: id, external_tag, at, templates: pictures });
+        let dissolved = dissolved.into_iter();
+        change.forgotten.extend(dissolved.map(|identity| Forgotten {
+            identity,
+            external_tag: None,
+            at,
+            templates: Vec::new(),
+        }));
         let done = self.commit(actor, change)?;
 
         let snapshot = self.shared.current();
@@ -80,29 +132,186 @@ impl Keeper {
             returned,
             generation: done.generation,
             audit: done.audit,
-            beyond,
+            beyond: told.beyond(),
+            again: false,
         })
     }
 
-    /// What forgetting cannot reach, from what the audit log says was taken out.
-    fn beyond(&self) -> Result<Vec<String>> {
-        let taken = |action: Action| -> Result<(usize, Option<jiff::Timestamp>)> {
-            let filter = Filter { action: Some(action), ..Filter::default() };
-            let found = self.store.read(|tables| select(tables.audit_rows(), &filter))?;
-            Ok((found.len(), found.last().map(|(_, entry)| entry.at)))
+    /// The receipt for somebody who was forgotten before, by id or external id, from what the audit log says.
+    ///
+    /// # Errors
+    /// `NoInput`, when the log does not go back that far.
+    fn receipt_again(&self, who: &Who) -> Result<Option<Receipt>> {
+        let text = who.0.trim();
+        let tag = match ExternalId::new(text) {
+            Ok(external) => Some(self.store.read(|tables| Ok(tables.external_tag(&external)))?),
+            Err(_) => None,
         };
+        let id: Option<IdentityId> = text.parse().ok();
+        let meant =
+            |gone: &Forgotten| id == Some(gone.identity) || (tag.is_some() && gone.external_tag == tag);
+        let Some(gone) = self.forgotten()?.into_iter().find(meant) else { return Ok(None) };
+        let Some(entry) = self.entry_of_forgetting(gone.identity)? else {
+            bail!(
+                NoInput,
+                "{} was forgotten at {}, and the audit log has no entry of it: there is no receipt",
+                gone.identity,
+                gone.at
+            );
+        };
+        let count = |key: &str| entry.detail.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        Ok(Some(Receipt {
+            identity: gone.identity,
+            at: entry.at,
+            templates: count("templates"),
+            crops: count("crops"),
+            wiped: self.store.checkpoint(),
+            probes: 0,
+            returned: 0,
+            generation: entry.generation,
+            audit: entry.sequence,
+            beyond: self.told(entry.sequence)?.beyond(),
+            again: true,
+        }))
+    }
+
+    /// The entry that says that somebody was forgotten, or whoever it had been merged into.
+    fn entry_of_forgetting(&self, id: IdentityId) -> Result<Option<Entry>> {
+        let (mut about, mut found) = (id, None);
+        self.store.read(|tables| {
+            for row in tables.audit_rows() {
+                let Ok(entry) = row.and_then(|row| row.entry()) else { continue };
+                if entry.identity != Some(about) {
+                    continue;
+                }
+                let into = entry.detail.get("into").and_then(|into| into.as_str()?.parse().ok());
+                match (entry.action(), into) {
+                    (Some(Action::Forgotten), _) => found = Some(entry),
+                    (Some(Action::Merged), Some(into)) => about = into,
+                    _ => {}
+                }
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// What the audit log tells before that entry that matters to somebody who is forgotten. An entry that cannot be read keeps
+    /// nobody here.
+    fn told(&self, before: u64) -> Result<Told> {
+        self.store.read(|tables| {
+            let mut told = Told::default();
+            for row in tables.audit_rows() {
+                match row.and_then(|row| row.entry()) {
+                    Ok(entry) if entry.sequence >= before => break,
+                    Ok(entry) => told.take(&entry),
+                    Err(_) => told.unreadable += 1,
+                }
+            }
+            Ok(told)
+        })
+    }
+
+    /// Under what else an older copy has somebody.
+    fn traces_of(&self, id: IdentityId, told: &Told) -> Traces {
+        let into = &told.into;
+        let mut found = BTreeSet::from([id]);
+        loop {
+            let more: Vec<IdentityId> = into
+                .iter()
+                .filter(|(from, target)| found.contains(target) && !found.contains(from))
+                .map(|(from, _)| *from)
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        // What is here and somebody else's stays theirs.
+        let moved = told.moved.iter().filter(|(_, to)| found.contains(to));
+        let mut templates: BTreeSet<TemplateId> = moved.map(|(template, _)| *template).collect();
+        for entry in self.directory.iter() {
+            let own = entry.identity.id == id;
+            entry.templates.iter().for_each(|row| {
+                if own {
+                    templates.insert(row.id)
+                } else {
+                    templates.remove(&row.id)
+                };
+            });
+        }
+        let dissolved = found.into_iter().filter(|other| self.directory.get(*other).is_none());
+        Traces { dissolved: dissolved.collect(), templates: templates.into_iter().collect() }
+    }
+}
+
+/// What the audit log tells that matters to somebody who is forgotten.
+#[derive(Default)]
+struct Told {
+    /// Who was merged, into whom.
+    into: HashMap<IdentityId, IdentityId>,
+    /// Templates that went from one to another, and to whom last.
+    moved: HashMap<TemplateId, IdentityId>,
+    /// When something was taken out.
+    backups: Vec<Timestamp>,
+    exports: Vec<Timestamp>,
+    /// Entries that say nothing any more.
+    unreadable: u64,
+}
+
+impl Told {
+    fn take(&mut self, entry: &Entry) {
+        let action = entry.action();
+        let taken_out = match action {
+            Some(Action::BackedUp) => Some(&mut self.backups),
+            Some(Action::Exported) => Some(&mut self.exports),
+            _ => None,
+        };
+        if let Some(all) = taken_out {
+            if entry.detail.get("stage").is_some_and(|stage| stage == "failed") {
+                all.pop();
+            } else {
+                all.push(entry.at);
+            }
+        }
+        let Some(about) = entry.identity else { return };
+        self.moved.extend(moved_by(entry).map(|template| (template, about)));
+        let target = entry.detail.get("into").and_then(|id| id.as_str()?.parse().ok());
+        match (action, target) {
+            (Some(Action::Merged), Some(target)) => {
+                self.into.insert(about, target);
+            }
+            (Some(Action::Enrolled | Action::Restored), _) if entry.sealed => {
+                self.into.remove(&about);
+            }
+            _ => {}
+        }
+    }
+
+    /// What forgetting cannot reach. What became of a file only its writer knows, so one that was begun counts unless it failed
+    /// here.
+    fn beyond(&self) -> Vec<String> {
         let mut beyond = Vec::new();
-        for (action, what, advice) in [
-            (Action::BackedUp, "backup", "delete them; a restore from one forgets this identity again"),
-            (Action::Exported, "export", "delete them, and have it forgotten where they were imported"),
+        for (all, what, advice) in [
+            (&self.backups, "backup", "delete them; a restore from one forgets this identity again"),
+            (&self.exports, "export", "delete them, and have it forgotten where they were imported"),
         ] {
-            let (count, last) = taken(action)?;
-            beyond.push(match last {
-                Some(last) => format!("{what}s made: {count}, the last at {last}: {advice}"),
+            beyond.push(match all.last() {
+                Some(last) => {
+                    format!("{what}s that may exist: {}, the last begun at {last}: {advice}", all.len())
+                }
                 None => {
                     format!("no {what} was ever made by this program; copies of the disk are not known to it")
                 }
             });
+        }
+        if self.unreadable > 0 {
+            let entries = if self.unreadable == 1 { "entry" } else { "entries" };
+            beyond.push(format!(
+                "{} {entries} of the audit log cannot be read (run watchlistd audit verify): if another identity was merged into this \
+                 one there, a restore may bring it back, and backups and exports of then are not counted",
+                self.unreadable
+            ));
         }
         beyond.push(
             "events about this identity that were delivered: whoever received them has its id, and its name if it was published"
@@ -113,6 +322,6 @@ impl Keeper {
              the block is used again"
                 .to_owned(),
         );
-        Ok(beyond)
+        beyond
     }
 }

@@ -11,15 +11,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::audit::verify_log;
+use super::held::Held;
 use super::{Directory, Entry, Keeper, Model};
 use crate::base::error::Result;
-use crate::gallery::audit::{Action, HeadFile};
+use crate::gallery::audit::{Action, Head, HeadFile};
 use crate::gallery::command::Progress;
 use crate::gallery::list::List;
 use crate::gallery::master::{self, KeySource};
-use crate::gallery::record::ListName;
+use crate::gallery::record::{ListName, Standing};
 use crate::gallery::report::Examination;
 use crate::gallery::snapshot::GallerySnapshot;
 use crate::gallery::store::{Owner, Store, StoredIdentity, StoredTemplate, Tables, TemplateRow, short};
@@ -35,28 +37,79 @@ mod damaged;
 
 pub use damaged::Damaged;
 
-impl Keeper {
-    /// Looks at everything.
-    pub(super) fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Examination> {
+/// Looks that are had beside the others before the last one keeps them out.
+const LOOKS: usize = 3;
+
+/// Looks at everything, beside the others. What is wrong may be a change that came between two looks: then it is looked again.
+pub(super) fn verify(held: &mut impl Held, progress: &mut dyn FnMut(Progress)) -> Result<Examination> {
+    for _ in 0..LOOKS {
+        let (memory, beside) = held.with(|keeper| (Memory::of(keeper), keeper.store.beside()));
+        let examination = memory.examine(&beside.open()?, progress)?;
+        let unchanged = held.with(|keeper| {
+            keeper.wipe_again();
+            keeper.chain.head() == memory.head
+        });
+        if unchanged || examination.problems.is_empty() {
+            return Ok(examination);
+        }
+    }
+    held.with(|keeper| Memory::of(keeper).examine(&keeper.store, progress))
+}
+
+/// What a keeper held at one moment.
+struct Memory {
+    directory: Directory,
+    snapshot: Arc<GallerySnapshot>,
+    model: Model,
+    tombstones: Tombstones,
+    key_source: KeySource,
+    /// Of the audit log.
+    head: Head,
+}
+
+impl Memory {
+    fn of(keeper: &mut Keeper) -> Self {
+        Self {
+            directory: keeper.directory.clone(),
+            snapshot: keeper.shared.current(),
+            model: keeper.model.clone(),
+            tombstones: keeper.tombstones.clone(),
+            key_source: keeper.key_source.clone(),
+            head: keeper.chain.head(),
+        }
+    }
+
+    fn examine(&self, store: &Store, progress: &mut dyn FnMut(Progress)) -> Result<Examination> {
         let mut look = Look::new(progress);
-        look.at_file(&self.store);
-        look.at_key(&self.key_source, &self.store);
-        let read = self.store.read(|tables| {
+        look.at_file(store);
+        look.at_key(&self.key_source, store);
+        let read = store.read(|tables| {
             let found = look.at_rows(tables, &self.model, &self.tombstones);
             look.at_memory(&found, &self.directory);
-            look.at_snapshot(&found, &self.shared.current(), &self.directory, &self.model);
-            let generation = tables.generation()?;
-            look.expect(self.shared.current().generation() == generation, || {
-                format!(
-                    "searches use generation {}, and the store is at {generation}",
-                    self.shared.current().generation()
-                )
+            look.at_snapshot(&found, &self.snapshot, &self.directory, &self.model);
+            let (generation, searched) = (tables.generation()?, self.snapshot.generation());
+            look.expect(searched == generation, || {
+                format!("searches use generation {searched}, and the store is at {generation}")
             });
             Ok(())
         });
         look.note("the store", read);
-        let log = look.at_log(&self.store, &self.head_file)?;
-        Ok(look.end(log))
+        let head_file = HeadFile::new(store.path().with_extension("head"), store.keys().audit.clone());
+        let head = look.at_log(store, &head_file)?;
+        Ok(Examination { warnings: self.warnings(), ..look.end(head) })
+    }
+
+    /// What nobody damaged and somebody may have overlooked.
+    fn warnings(&self) -> Vec<String> {
+        let empty = self.directory.iter().filter(|entry| {
+            let (record, standing) = (&entry.identity.record, entry.identity.standing);
+            entry.templates.is_empty() && standing != Standing::Expired && !record.lists.is_empty()
+        });
+        let told = empty.map(|entry| {
+            let id = entry.identity.id;
+            format!("identity {id} has no template, so it is never recognised: enrol a picture, or forget it")
+        });
+        told.take(MOST_PROBLEMS).collect()
     }
 }
 
@@ -66,6 +119,8 @@ pub(super) struct Found {
     /// Everybody who has a row, with the identity, if it opened.
     people: BTreeMap<IdentityId, Someone>,
     lists: BTreeMap<ListName, List>,
+    /// Templates with another number of numbers than their model gives: told of, and not searched.
+    unfit: BTreeSet<TemplateId>,
 }
 
 #[derive(Default)]
@@ -145,7 +200,7 @@ impl<'a> Look<'a> {
         if self.more > 0 {
             self.problems.push(format!("and {} problems more", self.more));
         }
-        Examination { looked_at: self.looked_at, problems: self.problems, head }
+        Examination { looked_at: self.looked_at, problems: self.problems, warnings: Vec::new(), head }
     }
 
     // --- the files ---------------------------------------------------------------------------------------------------
@@ -200,6 +255,8 @@ impl<'a> Look<'a> {
     pub(super) fn at_rows(&mut self, tables: &Tables<'_>, model: &Model, tombstones: &Tombstones) -> Found {
         let mut found = Found::default();
         let log = Log::read(tables);
+        let read = self.at_totals(tables);
+        self.note("totals", read);
         let read = self.at_lists(tables, &mut found);
         self.note("lists", read);
         let read = self.at_identities(tables, &mut found);
@@ -219,6 +276,12 @@ impl<'a> Look<'a> {
             });
         }
         found
+    }
+
+    /// No row is missing, added, or an older one.
+    fn at_totals(&mut self, tables: &Tables<'_>) -> Result<()> {
+        tables.look_at_totals()?.into_iter().for_each(|problem| self.tell(problem));
+        Ok(())
     }
 
     fn at_lists(&mut self, tables: &Tables<'_>, found: &mut Found) -> Result<()> {
@@ -268,6 +331,7 @@ impl<'a> Look<'a> {
     ) -> Result<()> {
         let of = tables.count("templates")?;
         let (mut rows, mut damaged) = (Vec::<TemplateRow>::new(), Vec::new());
+        let mut unfit = BTreeSet::new();
         self.count("templates", 0);
         tables.look_at_templates(
             |id| found.owner(id),
@@ -276,6 +340,9 @@ impl<'a> Look<'a> {
                 match template {
                     Ok(template) => {
                         self.at_model(&template, model, log);
+                        if !model.fits(&template.embedding) {
+                            unfit.insert(template.row.id);
+                        }
                         rows.push(template.row);
                     }
                     Err(problem) => {
@@ -286,9 +353,10 @@ impl<'a> Look<'a> {
             },
         )?;
         found.note_damaged(&damaged);
+        found.unfit = unfit;
         for row in rows {
             if row.model != model.id {
-                *self.looked_at.entry(format!("of them of model {}", row.model)).or_default() += 1;
+                *self.looked_at.entry(format!("templates of model {}", row.model)).or_default() += 1;
             }
             if let Some(someone) = found.people.get_mut(&row.identity) {
                 someone.templates.push(row);
@@ -407,7 +475,8 @@ impl<'a> Look<'a> {
         model: &Model,
     ) {
         let of_model = |someone: &'_ Someone| -> Vec<(IdentityId, TemplateId)> {
-            let rows = someone.templates.iter().filter(|row| row.model == model.id);
+            let searched = |row: &&TemplateRow| row.model == model.id && !found.unfit.contains(&row.id);
+            let rows = someone.templates.iter().filter(searched);
             rows.map(|row| (row.identity, row.id)).collect()
         };
         let stored: BTreeSet<_> = found.people.values().flat_map(of_model).collect();
@@ -482,5 +551,7 @@ fn file_name(path: &Path) -> String {
 pub(in crate::gallery) mod fixture;
 #[cfg(test)]
 mod flips;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;

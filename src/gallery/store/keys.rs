@@ -1,6 +1,6 @@
 //! The store's own keys: made with the store, kept in it, wrapped by the master key.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::sql::Place;
 use crate::bail;
@@ -23,6 +23,8 @@ pub struct Keys {
     pub index: Key,
     /// Seed of the box's Ed25519 key.
     pub signing: Key,
+    /// Of the tables' totals. From the audit log's key, which never changes: the log's end is in them.
+    totals: Key,
 }
 
 impl Keys {
@@ -31,10 +33,12 @@ impl Keys {
 
     /// New ones, under that master key.
     pub(super) fn generate(master: &Key) -> Result<Self> {
+        let audit = Key::generate()?;
         Ok(Self {
             wrapping: wrapping(master),
             master: master.id(),
-            audit: Key::generate()?,
+            totals: totals(&audit),
+            audit,
             index: Key::generate()?,
             signing: Key::generate()?,
         })
@@ -61,11 +65,15 @@ impl Keys {
         }
         let key = |name: &str| -> Result<Key> {
             let sql = "SELECT wrapped FROM keys WHERE name = ?1";
-            let wrapped: Vec<u8> = place.sql("read", connection.query_row(sql, [name], |row| row.get(0)))?;
-            open_key(&wrapping, &bound(name), &wrapped)
-                .ok_or_else(|| err!(Data, "{place}: the key {name:?} is damaged: restore a backup"))
+            let wrapped = connection.query_row(sql, [name], |row| row.get::<_, Vec<u8>>(0)).optional();
+            place
+                .sql("read", wrapped)?
+                .and_then(|wrapped| open_key(&wrapping, &bound(name), &wrapped))
+                .ok_or_else(|| err!(Data, "{place}: the key {name:?} is damaged or gone: restore a backup"))
         };
-        Ok(Self { audit: key("audit")?, index: key("index")?, signing: key("signing")?, wrapping, master })
+        let audit = key("audit")?;
+        let totals = totals(&audit);
+        Ok(Self { audit, index: key("index")?, signing: key("signing")?, totals, wrapping, master })
     }
 
     /// Puts them into the store.
@@ -84,6 +92,16 @@ impl Keys {
     /// The same keys under another master key.
     pub fn under(&self, master: &Key) -> Self {
         Self { wrapping: wrapping(master), master: master.id(), ..self.clone() }
+    }
+
+    /// The key of the tables' totals.
+    pub(super) fn totals(&self) -> &Key {
+        &self.totals
+    }
+
+    /// The same keys under the master key of `other`.
+    pub(super) fn wrapped_as(&self, other: &Self) -> Self {
+        Self { wrapping: other.wrapping.clone(), master: other.master, ..self.clone() }
     }
 
     /// The master key's id.
@@ -113,6 +131,10 @@ pub(super) fn master_id(connection: &Connection, place: &Place) -> Result<String
 
 fn wrapping(master: &Key) -> Key {
     master.derive("watchlistd gallery wrapping v1")
+}
+
+fn totals(audit: &Key) -> Key {
+    audit.derive("watchlistd gallery totals v1")
 }
 
 fn bound(name: &str) -> Bound {

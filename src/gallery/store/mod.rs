@@ -4,7 +4,7 @@
 //!  keys ── wrapped by the master key ──▶ audit, index, signing
 //!  identities (id, standing, wrapped key, sealed record) ◀── templates (model, quality, sealed vector)
 //!  lists, signers, settings, meta (generation)          ◀── crops (sealed)
-//!  forgotten (ids)            audit (entries in a keyed chain)
+//!  forgotten (ids)            audit (entries in a keyed chain)          totals (what each of these holds as a whole)
 //! ```
 //!
 //! One transaction is one change: after a crash it is there as a whole or not at all. Deleted rows are overwritten
@@ -21,11 +21,15 @@ mod seal_plain;
 mod sql;
 mod tables;
 mod templates;
+mod totals;
+mod whole;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -33,12 +37,14 @@ use rusqlite::{Connection, TransactionBehavior};
 pub use examine::{Looked, Owner, StoredCrop, short};
 pub use identities::{NewIdentity, StoredIdentity};
 pub use keys::Keys;
-pub use open::PATIENCE;
+pub use open::{PATIENCE, on_read_only};
+pub(in crate::gallery) use schema::VERSION;
 pub use tables::{Forgotten, StoredSigner, Tables};
 pub use templates::{NewTemplate, StoredTemplate, TemplateRow};
 
 use self::open::FileId;
 use self::sql::Place;
+use self::totals::Totals;
 use super::crypt::{Key, KeyId};
 use crate::base::error::Result;
 
@@ -59,6 +65,7 @@ pub struct Store {
     connection: Connection,
     place: Place,
     keys: Keys,
+    totals: Totals,
     file: FileId,
 }
 
@@ -72,22 +79,32 @@ impl Store {
         open::look(path, PATIENCE)
     }
 
-    /// One of the settings, which need no key; `None` where there is no store, or no such setting.
+    /// The settings, which need no key to be read; none where there is no store. With the master key it is known that this
+    /// program wrote them.
     ///
     /// # Errors
-    /// As [`Store::look`].
-    pub fn peek(path: &Path, key: &str) -> Result<Option<String>> {
-        open::peek(path, key, PATIENCE)
+    /// As [`Store::look`]; with a key, `Config` when it is another, and `Data` when something else changed them.
+    pub fn settings(path: &Path, master: Option<&Key>) -> Result<HashMap<String, String>> {
+        open::settings(path, master, PATIENCE)
+    }
+
+    /// Makes the folder of the store at `path` (mode 0700) where it is missing: its lock is made before the store is.
+    ///
+    /// # Errors
+    /// `Permission` or `CannotCreate`, when it cannot be made.
+    pub fn make_folder(path: &Path) -> Result<()> {
+        open::make_folder(path)
     }
 
     /// Opens for reading and writing; makes the folder (mode 0700), the file (0600) and the tables where missing, and seals
     /// what an older version left in the clear. The caller holds the gallery's lock.
     ///
     /// # Errors
-    /// As [`Store::look`]; `Config`, when it needs another master key; `Temporary`: locked for more than `patience`.
+    /// As [`Store::look`]; `Config`, when it needs another master key; `Temporary`: locked for more than `patience`; `Data`,
+    /// naming tables that something else changed.
     pub fn open(path: &Path, master: &Key, patience: Duration) -> Result<Self> {
         let (connection, keys) = open::writable(path, master, patience)?;
-        let store = Self { connection, place: Place::new(path), keys, file: open::file_id(path)? };
+        let store = Self::of(connection, keys, path)?.checked()?;
         // What a killed process left in the write-ahead log, templates in the clear before a migration among it.
         store.checkpoint();
         Ok(store)
@@ -98,20 +115,47 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; `NoInput` when there is none.
     pub fn open_read_only(path: &Path, master: &Key) -> Result<Self> {
-        Self::for_reading(path, |connection, place| Keys::read(connection, place, master))
+        Self::open_as_it_is(path, master)?.checked()
     }
 
-    /// [`Store::open_read_only`] for another store, whose master key is this one's.
+    /// [`Store::open_read_only`], also if tables in it were changed by something else: to look what is wrong.
+    ///
+    /// # Errors
+    /// As there, but for that.
+    pub fn open_as_it_is(path: &Path, master: &Key) -> Result<Self> {
+        let (connection, keys) =
+            open::read_only(path, PATIENCE, |connection, place| Keys::read(connection, place, master))?;
+        Self::of(connection, keys, path)
+    }
+
+    /// Opens a copy of a store that is the caller's alone, for reading; one of an older version is brought to this one first.
+    /// Without a master key: with this store's.
     ///
     /// # Errors
     /// As [`Store::open_read_only`].
-    pub fn open_other(&self, path: &Path) -> Result<Self> {
-        Self::for_reading(path, |connection, place| self.keys.read_same(connection, place))
+    pub fn open_copy(&self, path: &Path, master: Option<&Key>) -> Result<Self> {
+        let keys = |connection: &Connection, place: &Place| match master {
+            Some(master) => Keys::read(connection, place, master),
+            None => self.keys.read_same(connection, place),
+        };
+        open::bring_up(path, PATIENCE, keys)?;
+        let (connection, keys) = open::read_only(path, PATIENCE, keys)?;
+        Self::of(connection, keys, path)?.checked()
     }
 
-    fn for_reading(path: &Path, keys: impl FnOnce(&Connection, &Place) -> Result<Keys>) -> Result<Self> {
-        let (connection, keys) = open::read_only(path, PATIENCE, keys)?;
-        Ok(Self { connection, place: Place::new(path), keys, file: open::file_id(path)? })
+    fn of(connection: Connection, keys: Keys, path: &Path) -> Result<Self> {
+        let (place, file) = (Place::new(path), open::file_id(path)?);
+        Ok(Self { connection, place, keys, totals: Totals::default(), file })
+    }
+
+    fn checked(self) -> Result<Self> {
+        let totals = self.read(|tables| Totals::checked(tables.connection, tables.place, tables.keys))?;
+        Ok(Self { totals, ..self })
+    }
+
+    /// What another thread needs to read the store meanwhile.
+    pub fn beside(&self) -> Beside {
+        Beside { path: self.path().to_owned(), keys: self.keys.clone() }
     }
 
     /// The file.
@@ -129,24 +173,9 @@ impl Store {
         self.keys = keys;
     }
 
-    /// Takes over another store's key of keyed tags, so that the tags of both compare. Only for a store that has no tag of its
-    /// own yet: nobody was ever in it.
-    ///
-    /// # Errors
-    /// As [`Store::write`].
-    pub fn adopt_index(&mut self, index: &Key) -> Result<()> {
-        let mut keys = self.keys.clone();
-        keys.index = index.clone();
-        let adopted = &keys;
-        self.write(|tables, _| {
-            let lists = tables.lists()?;
-            let tables = Tables { keys: adopted, ..*tables };
-            tables.write_keys(adopted)?;
-            lists.iter().try_for_each(|list| tables.put_list(list))?;
-            Ok(((), Content::Same))
-        })?;
-        self.keys = keys;
-        Ok(())
+    /// True if it was opened for reading only.
+    pub fn is_read_only(&self) -> bool {
+        self.connection.is_readonly("main").unwrap_or(true)
     }
 
     /// True if the path names another file than the one that was opened, or none.
@@ -160,25 +189,32 @@ impl Store {
     /// `Data`, `Io` or `Temporary`, when the store cannot be read, and what `read` gives.
     pub fn read<T>(&self, read: impl FnOnce(&Tables<'_>) -> Result<T>) -> Result<T> {
         let transaction = self.place.sql("read", self.connection.unchecked_transaction())?;
-        read(&Tables { connection: &transaction, place: &self.place, keys: &self.keys })
+        let totals = RefCell::default();
+        read(&Tables { connection: &transaction, place: &self.place, keys: &self.keys, totals: &totals })
     }
 
     /// One transaction. What `change` answers besides its value says whether the gallery's content is another one: then the
     /// generation goes up with it. Without a commit, nothing has changed.
     ///
     /// # Errors
-    /// What `change` gives; `Permission`, `Io`, `Temporary`, when the store cannot be written.
+    /// What `change` gives; `Permission`, `Io`, `Temporary`, when the store cannot be written; `Data`, when something else
+    /// changed it meanwhile.
     pub fn write<T>(&mut self, change: impl FnOnce(&Tables<'_>, u64) -> Result<(T, Content)>) -> Result<T> {
         let place = &self.place;
         let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = place.sql("change", begun)?;
-        let tables = Tables { connection: &transaction, place, keys: &self.keys };
+        let totals = RefCell::new(self.totals.clone());
+        let tables = Tables { connection: &transaction, place, keys: &self.keys, totals: &totals };
+        self.totals.expect_small(&transaction, place, &self.keys)?;
         let generation = tables.generation()?;
         let (value, content) = change(&tables, generation)?;
         if content == Content::Changed {
             tables.set_generation(generation + 1)?;
         }
+        let mut totals = totals.into_inner();
+        totals.write(&transaction, place, &self.keys)?;
         place.sql("change", transaction.commit())?;
+        self.totals = totals;
         Ok(value)
     }
 
@@ -207,6 +243,24 @@ impl Store {
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         let to = path.to_string_lossy();
         self.place.sql("back up", self.connection.execute("VACUUM INTO ?1", [to.as_ref()])).map(drop)
+    }
+}
+
+/// Opens a store that another thread has open for writing.
+pub struct Beside {
+    path: PathBuf,
+    keys: Keys,
+}
+
+impl Beside {
+    /// For reading, with a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Store::open_read_only`].
+    pub fn open(self) -> Result<Store> {
+        let Self { path, keys } = self;
+        let connection = open::beside(&path, PATIENCE)?;
+        Store::of(connection, keys, &path)
     }
 }
 

@@ -1,16 +1,18 @@
 //! Opening the store's file: its modes, its pragmas, and everything that can be wrong with it.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use super::Found;
 use super::keys::{self, Keys};
 use super::schema::{self, VERSION};
 use super::sql::Place;
+use super::totals::Totals;
 use crate::bail;
 use crate::base::durable;
 use crate::base::error::{Error, Result};
@@ -39,15 +41,26 @@ pub(super) fn look(path: &Path, patience: Duration) -> Result<Found> {
     keys::master_id(&connection, &place)?.parse().map(Found::Sealed)
 }
 
-/// A setting, read without a key.
-pub(super) fn peek(path: &Path, key: &str, patience: Duration) -> Result<Option<String>> {
+/// All settings. With a master key only those that this program wrote.
+pub(super) fn settings(
+    path: &Path,
+    master: Option<&Key>,
+    patience: Duration,
+) -> Result<HashMap<String, String>> {
     if !matches!(look(path, patience)?, Found::Sealed(_)) {
-        return Ok(None);
+        return Ok(HashMap::new());
     }
     let place = Place::new(path);
-    let connection = connect(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, patience)?;
-    let sql = "SELECT value FROM settings WHERE key = ?1";
-    place.sql("read", connection.query_row(sql, [key], |row| row.get(0)).optional())
+    let connection = connect_to_read(&place, patience)?;
+    let view = place.sql("read", connection.unchecked_transaction())?;
+    if let Some(master) = master
+        && schema::version(&view, &place)? == VERSION
+    {
+        Totals::check_settings(&view, &place, &Keys::read(&view, &place, master)?)?;
+    }
+    let mut statement = place.sql("read", view.prepare("SELECT key, value FROM settings"))?;
+    let rows = place.sql("read", statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
+    rows.map(|row| place.sql("read", row)).collect()
 }
 
 /// Opens for reading and writing; makes the folder (mode 0700), the file (0600) and the tables where missing.
@@ -63,9 +76,27 @@ pub(super) fn writable(path: &Path, master: &Key, patience: Duration) -> Result<
     }
     harden(&connection, &place)?;
     check(&connection, &place)?;
-    schema::migrate(&mut connection, &place, &Keys::generate(master)?)?;
+    let has_keys = schema::inspect(&connection, &place)? && schema::version(&connection, &place)? > 1;
+    let keys = if has_keys { Keys::read(&connection, &place, master) } else { Keys::generate(master) };
+    schema::migrate(&mut connection, &place, &keys?)?;
     let keys = Keys::read(&connection, &place, master)?;
     Ok((connection, keys))
+}
+
+/// Brings a copy that is nobody else's to this program's version.
+pub(super) fn bring_up(
+    path: &Path,
+    patience: Duration,
+    keys: impl FnOnce(&Connection, &Place) -> Result<Keys>,
+) -> Result<()> {
+    let place = Place::new(path);
+    let mut connection = connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
+    if schema::inspect(&connection, &place)? && schema::version(&connection, &place)? < VERSION {
+        check(&connection, &place)?;
+        let keys = keys(&connection, &place)?;
+        schema::migrate(&mut connection, &place, &keys)?;
+    }
+    Ok(())
 }
 
 /// Opens an existing store for reading. `keys` unwraps its keys.
@@ -93,6 +124,18 @@ pub(super) fn read_only(
     Ok((connection, keys))
 }
 
+/// Another connection to a store that is open for writing and so was checked, to read it. It may write as far as SQLite is
+/// concerned: one that may not does not look at the tables' constraints.
+pub(super) fn beside(path: &Path, patience: Duration) -> Result<Connection> {
+    let place = Place::new(path);
+    if on_read_only(path) {
+        return connect_unchangeable(&place, patience);
+    }
+    let connection = connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
+    set(&connection, &place, "query_only", "1")?;
+    Ok(connection)
+}
+
 /// Which file the path names now.
 pub(super) fn file_id(path: &Path) -> Result<FileId> {
     let metadata = path.metadata().map_err(|e| Error::io("read the gallery", path, e))?;
@@ -106,11 +149,17 @@ fn refuse_folder(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Makes the store's folder, where it is missing, for its owner alone.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.exists()) else {
+        return Ok(());
+    };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| Error::io("make the gallery's folder", folder, e))
+}
+
 fn create(path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.exists()) {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|e| Error::io("make the gallery's folder", folder, e))?;
-    }
+    make_folder(path)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => durable::hand_over(path),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -128,17 +177,57 @@ fn create(path: &Path) -> Result<()> {
 }
 
 /// Templates are as sensitive as the faces: what others could do with the file is taken back, if we may.
-fn close_to_others(path: &Path) -> Result<()> {
-    let mode = path.metadata().map_err(|e| Error::io("read the gallery", path, e))?.mode() & 0o7777;
-    if mode & 0o077 != 0 && std::fs::set_permissions(path, Permissions::from_mode(mode & !0o077)).is_err() {
+pub(super) fn close_to_others(path: &Path) -> Result<()> {
+    let failed = |e| Error::io("read the gallery", path, e);
+    let opened = OpenOptions::new().read(true).custom_flags(durable::NOT_THROUGH_A_LINK).open(path);
+    let file = match opened {
+        // What a link names is another's business, and in a folder that is not root's it may be any file.
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
+    if mode & 0o077 == 0 || !durable::is_its_own(&file).map_err(failed)? {
+        return Ok(());
+    }
+    if file.set_permissions(Permissions::from_mode(mode & !0o077)).is_err() {
         tracing::warn!(path = %path.display(), mode = format!("{mode:o}"), "other users may open the gallery");
     }
     Ok(())
 }
 
+/// True if the store is on a file system that is mounted read-only.
+pub fn on_read_only(path: &Path) -> bool {
+    let mounted = rustix::fs::statvfs(path);
+    mounted.is_ok_and(|mounted| mounted.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+fn connect_unchangeable(place: &Place, patience: Duration) -> Result<Connection> {
+    use std::os::unix::ffi::OsStrExt as _;
+    for ending in ["-wal", "-journal"] {
+        let mut beside = place.path().as_os_str().to_owned();
+        beside.push(ending);
+        if Path::new(&beside).metadata().is_ok_and(|file| file.len() > 0) {
+            bail!(
+                Io,
+                "{place} is on a read-only file system, and changes that are not in it yet are in {}, which only a writable file \
+                 system can take in: make it writable once, or copy both to another one (gallery.path)",
+                Path::new(&beside).display()
+            );
+        }
+    }
+    let path: String =
+        place.path().as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    connect_at(place, Path::new(&format!("file:{path}?immutable=1")), access, patience)
+}
+
 fn connect(place: &Place, access: OpenFlags, patience: Duration) -> Result<Connection> {
+    connect_at(place, place.path(), access, patience)
+}
+
+fn connect_at(place: &Place, at: &Path, access: OpenFlags, patience: Duration) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = place.sql("open", Connection::open_with_flags(place.path(), flags))?;
+    let connection = place.sql("open", Connection::open_with_flags(at, flags))?;
     place.sql("open", connection.busy_timeout(patience))?;
     // Sorting and the like must not spill vectors to files in /tmp; views and triggers in a strange file must not run.
     set(&connection, place, "temp_store", "2")?;
@@ -150,7 +239,12 @@ fn connect(place: &Place, access: OpenFlags, patience: Duration) -> Result<Conne
 
 /// A connection that only reads; unless a power cut came while the store was made. Then the first transaction, which is not
 /// in the write-ahead log yet, has to be rolled back before anything can be read, and only who may write can do that.
+///
+/// On a read-only file system SQLite could not make the files that a store's readers share, and is told that nobody changes it.
 fn connect_to_read(place: &Place, patience: Duration) -> Result<Connection> {
+    if on_read_only(place.path()) {
+        return connect_unchangeable(place, patience);
+    }
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY, patience)?;
     let tried = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     let half_made = matches!(

@@ -7,7 +7,7 @@
 
 use uuid::Uuid;
 
-use super::identities::{self, NewIdentity};
+use super::identities::NewIdentity;
 use super::keys::Keys;
 use super::{StoredIdentity, Tables};
 use crate::base::error::Result;
@@ -53,7 +53,7 @@ impl Tables<'_> {
             key: &after.key,
             older: &after.older,
         };
-        identities::update(self.connection, self.place, self.keys, &new)?;
+        self.update_identity(&new)?;
         let mut sealed = 1;
         for template in self.templates_of(after.id, before)? {
             self.reseal_template(after.id, &after.key, &template)?;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::keys::Keys;
 use super::seal_plain;
 use super::sql::Place;
+use super::totals::Totals;
 use crate::bail;
 use crate::base::error::Result;
 
@@ -19,7 +20,8 @@ enum Step {
 }
 
 /// Step n takes a store of version n to n + 1. Steps are only ever added.
-const MIGRATIONS: [Step; 2] = [Step::Sql(PLAIN), Step::Code(SEALED, seal_plain::run)];
+const MIGRATIONS: [Step; 3] =
+    [Step::Sql(PLAIN), Step::Code(SEALED, seal_plain::run), Step::Code(BOUND, refuse_to_begin_again)];
 
 /// Version 1: templates in the clear.
 const PLAIN: &str = "
@@ -113,8 +115,41 @@ CREATE TABLE audit (
 ) STRICT;
 ";
 
+/// Version 3: what each table holds as a whole is bound; a signer who is not trusted any more is remembered; and which templates
+/// went with somebody who was forgotten.
+const BOUND: &str = "
+CREATE TABLE totals (
+    name TEXT PRIMARY KEY,
+    mac  BLOB NOT NULL CHECK (length(mac) = 32)
+) STRICT;
+ALTER TABLE signers ADD COLUMN trusted INTEGER NOT NULL DEFAULT 1 CHECK (trusted IN (0, 1));
+ALTER TABLE forgotten ADD COLUMN templates BLOB NOT NULL DEFAULT x'' CHECK (length(templates) % 16 = 0);
+";
+
 /// The version this program writes.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+pub(in crate::gallery) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The version from which an audit log says what its store's version is.
+const SAID: i64 = 3;
+
+/// Totals are made from what is there, once. So a store that had them does not get them a second time: whoever took them away
+/// would have everything else believed that he changed.
+fn refuse_to_begin_again(transaction: &Transaction<'_>, place: &Place, _: &Keys) -> Result<()> {
+    let mut statement = place.sql("migrate", transaction.prepare("SELECT body FROM audit"))?;
+    let bodies = place.sql("migrate", statement.query_map([], |row| row.get::<_, String>(0)))?;
+    for body in bodies {
+        let body: serde_json::Value = serde_json::from_str(&place.sql("migrate", body)?).unwrap_or_default();
+        let said = body.pointer("/detail/schema").and_then(serde_json::Value::as_i64);
+        if said.is_some_and(|said| said >= SAID) {
+            bail!(
+                Data,
+                "{place} says that it is of an older schema than its audit log: it was changed by something else; restore a \
+                 backup"
+            );
+        }
+    }
+    Ok(())
+}
 
 /// Refuses a file that is not ours before anything is written to it. True if there is a store in it already.
 ///
@@ -152,20 +187,24 @@ pub(super) fn version(connection: &Connection, place: &Place) -> Result<i64> {
     place.sql("read", connection.query_row(sql, [], |row| row.get(0)))
 }
 
-/// Brings the store to [`VERSION`], or leaves it as it is. `keys` are those of a store that has none yet. True if rows in
-/// the clear were sealed.
+/// Brings the store to [`VERSION`], or leaves it as it is. `keys` are its own, or those of a store that has none yet.
 ///
 /// # Errors
 /// `Temporary` when another process holds the store; `Data` or `Io` when it cannot be changed.
 pub(super) fn migrate(connection: &mut Connection, place: &Place, keys: &Keys) -> Result<()> {
+    migrate_to(VERSION, connection, place, keys)
+}
+
+fn migrate_to(to: i64, connection: &mut Connection, place: &Place, keys: &Keys) -> Result<()> {
     let transaction =
         place.sql("migrate", connection.transaction_with_behavior(TransactionBehavior::Immediate))?;
     // Read again under the lock: another process may have been first.
     let from = if inspect(&transaction, place)? { version(&transaction, place)? } else { 0 };
-    if from == VERSION {
+    if from == to {
         return Ok(());
     }
-    for (step, what) in MIGRATIONS.iter().enumerate().skip(usize::try_from(from).unwrap_or(0)) {
+    let steps = MIGRATIONS.iter().enumerate().take(usize::try_from(to).unwrap_or(0));
+    for (step, what) in steps.skip(usize::try_from(from).unwrap_or(0)) {
         match what {
             Step::Sql(sql) => place.sql("migrate", transaction.execute_batch(sql))?,
             Step::Code(sql, rows) => {
@@ -178,7 +217,16 @@ pub(super) fn migrate(connection: &mut Connection, place: &Place, keys: &Keys) -
         place.sql("migrate", transaction.execute("INSERT INTO schema_version VALUES (?1, ?2)", row))?;
     }
     place.sql("migrate", transaction.pragma_update(None, "application_id", APPLICATION))?;
+    if to >= SAID {
+        Totals::read(&transaction, place, keys)?.write(&transaction, place, keys)?;
+    }
     place.sql("migrate", transaction.commit())
+}
+
+/// Makes a store of the version before totals.
+#[cfg(test)]
+pub(super) fn sealed_for_tests(connection: &mut Connection, place: &Place, keys: &Keys) {
+    migrate_to(SAID - 1, connection, place, keys).expect("made");
 }
 
 #[cfg(test)]

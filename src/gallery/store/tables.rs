@@ -1,7 +1,7 @@
 //! What can be read and written in one transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -9,6 +9,7 @@ use super::identities::{self, NewIdentity, StoredIdentity};
 use super::keys::Keys;
 use super::sql::Place;
 use super::templates::{self, NewTemplate, StoredTemplate, TemplateRow};
+use super::totals::{Large, Pending};
 use crate::base::error::{Error, Result};
 use crate::err;
 use crate::gallery::audit::Row as AuditRow;
@@ -22,6 +23,7 @@ pub struct Tables<'a> {
     pub(super) connection: &'a Connection,
     pub(super) place: &'a Place,
     pub(super) keys: &'a Keys,
+    pub(super) totals: &'a Pending,
 }
 
 /// Somebody who is never to come back by himself.
@@ -33,9 +35,11 @@ pub struct Forgotten {
     pub external_tag: Option<[u8; 32]>,
     /// When.
     pub at: Timestamp,
+    /// Templates that were pictures of this person, whomever an older copy has them under.
+    pub templates: Vec<TemplateId>,
 }
 
-/// Somebody whose bundles are imported.
+/// Somebody whose bundles are imported, or were.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredSigner {
     /// Ed25519 public key.
@@ -46,6 +50,8 @@ pub struct StoredSigner {
     pub added: Timestamp,
     /// Generation of the last bundle imported.
     pub generation: Option<u64>,
+    /// False: no more. The generation is kept, so that an older bundle is none that is taken when this one is trusted again.
+    pub trusted: bool,
 }
 
 impl Tables<'_> {
@@ -121,12 +127,14 @@ impl Tables<'_> {
 
     /// Stores a new identity.
     pub fn insert_identity(&self, new: &NewIdentity<'_>) -> Result<()> {
-        identities::insert(self.connection, self.place, self.keys, new)
+        let insert = || identities::insert(self.connection, self.place, self.keys, new);
+        self.changing(Large::Identities, "id = ?1", &[new.id.0.as_bytes()], insert)
     }
 
     /// Replaces what is stored of an identity.
     pub fn update_identity(&self, new: &NewIdentity<'_>) -> Result<()> {
-        identities::update(self.connection, self.place, self.keys, new)
+        let update = || identities::update(self.connection, self.place, self.keys, new);
+        self.changing(Large::Identities, "id = ?1", &[new.id.0.as_bytes()], update)
     }
 
     /// Takes its external id's tag off an identity whose row is replaced or removed in the same transaction: somebody else
@@ -138,7 +146,14 @@ impl Tables<'_> {
 
     /// Removes the identity with its key, templates and crops: how many templates and crops these were.
     pub fn delete_identity(&self, id: IdentityId) -> Result<(u64, u64)> {
-        identities::delete(self.connection, self.place, id)
+        let values: [&dyn ToSql; 1] = [id.0.as_bytes()];
+        self.changing(Large::Identities, "id = ?1", &values, || {
+            self.changing(Large::Templates, "identity = ?1", &values, || {
+                self.changing(Large::Crops, "identity = ?1", &values, || {
+                    identities::delete(self.connection, self.place, id)
+                })
+            })
+        })
     }
 
     /// Keyed tag of an external id.
@@ -225,17 +240,32 @@ impl Tables<'_> {
         key: &Key,
         new: &NewTemplate<'_>,
     ) -> Result<TemplateRow> {
-        templates::insert(self.connection, self.place, self.keys, identity, key, new)
+        let insert = || templates::insert(self.connection, self.place, self.keys, identity, key, new);
+        self.changing(Large::Templates, "id = ?1", &[new.id.0.as_bytes()], insert)
     }
 
     /// Seals a template again, under another key or for another identity.
     pub fn reseal_template(&self, to: IdentityId, key: &Key, template: &StoredTemplate) -> Result<()> {
-        templates::reseal(self.connection, self.place, to, key, template)
+        let reseal = || templates::reseal(self.connection, self.place, to, key, template);
+        self.changing(Large::Templates, "id = ?1", &[template.row.id.0.as_bytes()], reseal)
     }
 
     /// Removes a template, and its crop if no other was made from it.
     pub fn delete_template(&self, row: &TemplateRow) -> Result<()> {
-        templates::delete(self.connection, self.place, row)
+        let delete = || templates::delete(self.connection, self.place, row);
+        self.changing(Large::Templates, "id = ?1", &[row.id.0.as_bytes()], || {
+            self.changing_crop(row.identity, &row.source_tag, delete)
+        })
+    }
+
+    fn changing_crop<T>(
+        &self,
+        identity: IdentityId,
+        tag: &[u8; 32],
+        change: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let values: [&dyn ToSql; 2] = [identity.0.as_bytes(), tag];
+        self.changing(Large::Crops, "identity = ?1 AND source_tag = ?2", &values, change)
     }
 
     /// Keyed tag of a picture's SHA-256.
@@ -245,7 +275,8 @@ impl Tables<'_> {
 
     /// Stores the crop a template was made from.
     pub fn put_crop(&self, identity: IdentityId, key: &Key, tag: &[u8; 32], crop: &[u8]) -> Result<()> {
-        templates::put_crop(self.connection, self.place, identity, key, tag, crop)
+        let put = || templates::put_crop(self.connection, self.place, identity, key, tag, crop);
+        self.changing_crop(identity, tag, put)
     }
 
     /// The crop of that source.
@@ -276,7 +307,8 @@ impl Tables<'_> {
     /// Removes a crop.
     pub fn delete_crop(&self, identity: IdentityId, tag: &[u8; 32]) -> Result<()> {
         let sql = "DELETE FROM crops WHERE identity = ?1 AND source_tag = ?2";
-        self.change(self.connection.execute(sql, (identity.0.as_bytes(), tag))).map(drop)
+        let delete = || self.change(self.connection.execute(sql, (identity.0.as_bytes(), tag))).map(drop);
+        self.changing_crop(identity, tag, delete)
     }
 
     // --- lists -------------------------------------------------------------------------------------------------------
@@ -323,65 +355,67 @@ impl Tables<'_> {
 
     /// Everybody who was forgotten.
     pub fn forgotten(&self) -> Result<Vec<Forgotten>> {
-        let sql = "SELECT identity, external_tag, at FROM forgotten ORDER BY at, identity";
+        let sql = "SELECT identity, external_tag, at, templates FROM forgotten ORDER BY at, identity";
         let mut statement = self.read(self.connection.prepare(sql))?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get(1)?, row.get::<_, String>(2)?)));
+        let rows = statement.query_map([], |row| {
+            let templates: Vec<u8> = row.get(3)?;
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get(1)?, row.get::<_, String>(2)?, templates))
+        });
         self.read(rows)?
             .map(|row| {
-                let (identity, external_tag, at) = self.read(row)?;
+                let (identity, external_tag, at, templates) = self.read(row)?;
                 let identity = IdentityId(Uuid::from_bytes(identity));
-                Ok(Forgotten { identity, external_tag, at: self.time(&at)? })
+                let (ids, _) = templates.as_chunks::<16>();
+                let templates = ids.iter().map(|id| TemplateId(Uuid::from_bytes(*id))).collect();
+                Ok(Forgotten { identity, external_tag, at: self.time(&at)?, templates })
             })
             .collect()
     }
 
     /// Remembers that somebody was forgotten.
     pub fn insert_forgotten(&self, forgotten: &Forgotten) -> Result<()> {
-        let sql = "INSERT INTO forgotten (identity, external_tag, at) VALUES (?1, ?2, ?3)
+        let sql = "INSERT INTO forgotten (identity, external_tag, at, templates) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (identity) DO NOTHING";
-        let row = (forgotten.identity.0.as_bytes(), forgotten.external_tag, forgotten.at.to_string());
-        self.change(self.connection.execute(sql, row)).map(drop)
+        let id = forgotten.identity.0.as_bytes();
+        let templates: Vec<u8> = forgotten.templates.iter().flat_map(|id| *id.0.as_bytes()).collect();
+        let row = (id, forgotten.external_tag, forgotten.at.to_string(), templates);
+        let insert = || self.change(self.connection.execute(sql, row)).map(drop);
+        self.changing(Large::Forgotten, "identity = ?1", &[id], insert)
     }
 
-    /// Whose bundles are imported.
+    /// Whose bundles are imported, and whose were.
     pub fn signers(&self) -> Result<Vec<StoredSigner>> {
-        let sql = "SELECT key, label, added, generation FROM signers ORDER BY label, key";
+        let sql = "SELECT key, label, added, generation, trusted FROM signers ORDER BY label, key";
         let mut statement = self.read(self.connection.prepare(sql))?;
         let rows = statement.query_map([], |row| {
             let generation: Option<i64> = row.get(3)?;
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, generation))
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, generation, row.get(4)?))
         });
         self.read(rows)?
             .map(|row| {
-                let (key, label, added, generation) = self.read(row)?;
+                let (key, label, added, generation, trusted) = self.read(row)?;
                 let generation = generation.map(|g| u64::try_from(g).unwrap_or(0));
-                Ok(StoredSigner { key, label, added: self.time(&added)?, generation })
+                Ok(StoredSigner { key, label, added: self.time(&added)?, generation, trusted })
             })
             .collect()
     }
 
     /// Adds a signer, or replaces what is known of one.
     pub fn put_signer(&self, signer: &StoredSigner) -> Result<()> {
-        let sql = "INSERT INTO signers (key, label, added, generation) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (key) DO UPDATE SET label = excluded.label, generation = excluded.generation";
+        let sql = "INSERT OR REPLACE INTO signers (key, label, added, generation, trusted)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
         let generation = signer.generation.map(|g| i64::try_from(g).unwrap_or(i64::MAX));
-        let row = (&signer.key, &signer.label, signer.added.to_string(), generation);
+        let row = (&signer.key, &signer.label, signer.added.to_string(), generation, signer.trusted);
         self.change(self.connection.execute(sql, row)).map(drop)
-    }
-
-    /// Removes a signer.
-    pub fn delete_signer(&self, key: &[u8; 32]) -> Result<()> {
-        self.change(self.connection.execute("DELETE FROM signers WHERE key = ?1", [&key[..]])).map(drop)
     }
 
     /// The audit log's rows in the order of their numbers, a page at a time: a log of any length needs the memory of a page.
     pub fn audit_rows(&self) -> impl Iterator<Item = Result<AuditRow>> {
-        let mut page: std::vec::IntoIter<AuditRow> = Vec::new().into_iter();
+        let mut page = Vec::new().into_iter();
         let (mut after, mut ended) = (i64::MIN, false);
         std::iter::from_fn(move || {
             if let Some(row) = page.next() {
-                return Some(Ok(row));
+                return Some(row);
             }
             if ended {
                 return None;
@@ -390,7 +424,7 @@ impl Tables<'_> {
                 Ok((rows, last)) => {
                     (ended, after) = (rows.is_empty(), last);
                     page = rows.into_iter();
-                    page.next().map(Ok)
+                    page.next()
                 }
                 Err(error) => {
                     ended = true;
@@ -400,14 +434,16 @@ impl Tables<'_> {
         })
     }
 
-    fn audit_page(&self, after: i64) -> Result<(Vec<AuditRow>, i64)> {
+    /// A row that cannot be read is an error in its place; the others are told all the same.
+    fn audit_page(&self, after: i64) -> Result<(Vec<Result<AuditRow>>, i64)> {
         let sql =
             "SELECT sequence, body, sealed, mac FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT 1000";
         let mut statement = self.read(self.connection.prepare_cached(sql))?;
-        let rows = statement.query_map([after], |row| Ok((row.get::<_, i64>(0)?, audit_row(row)?)));
-        let rows: Vec<(i64, AuditRow)> = self.read(rows)?.map(|row| self.read(row)).collect::<Result<_>>()?;
+        let rows = statement.query_map([after], |row| Ok((row.get::<_, i64>(0)?, audit_row(row))));
+        let rows: Vec<(i64, rusqlite::Result<AuditRow>)> =
+            self.read(rows)?.map(|row| self.read(row)).collect::<Result<_>>()?;
         let last = rows.last().map_or(after, |(sequence, _)| *sequence);
-        Ok((rows.into_iter().map(|(_, row)| row).collect(), last))
+        Ok((rows.into_iter().map(|(_, row)| self.read(row)).collect(), last))
     }
 
     /// The last row of the audit log.

@@ -1,5 +1,6 @@
 //! What the store promises, and what it says when it cannot keep it.
 
+mod bound;
 mod migration;
 
 use std::fs;
@@ -389,4 +390,29 @@ fn two_that_open_a_new_store_at_once_make_one_schema() {
     let store = home.open();
     assert_eq!((people(&store).len(), store.read(|t| t.generation()).expect("readable")), (4, 4));
     assert_eq!(store.integrity().expect("checked"), [""; 0]);
+}
+
+#[test]
+fn the_mode_of_a_file_that_a_link_names_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (others, beside) = (folder.path().join("others"), folder.path().join("gallery.db-wal"));
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let open_to_all = |path: &Path| {
+        fs::write(path, "").expect("written");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("ours");
+    };
+    let put: [fn(&Path, &Path); 2] = [
+        |others, beside| std::os::unix::fs::symlink(others, beside).expect("linked"),
+        |others, beside| fs::hard_link(others, beside).expect("linked"),
+    ];
+    for put in put {
+        open_to_all(&others);
+        put(&others, &beside);
+        self::open::close_to_others(&beside).expect("nothing to do");
+        assert_eq!(mode(&others), 0o644);
+        fs::remove_file(&beside).expect("there");
+    }
+    open_to_all(&beside);
+    self::open::close_to_others(&beside).expect("closed");
+    assert_eq!(mode(&beside), 0o600);
 }

@@ -10,6 +10,7 @@ use crate::base::error::Kind;
 pub(super) struct Box10 {
     identities: BTreeMap<IdentityId, (Record, Vec<BundledTemplate>)>,
     forgotten: Vec<(IdentityId, Option<ExternalId>)>,
+    forgotten_templates: Vec<TemplateId>,
     generations: BTreeMap<PublicKey, u64>,
     models: Vec<ModelContract>,
     lists: Vec<List>,
@@ -42,6 +43,10 @@ impl Here for Box10 {
             *gone == id || external_id.is_some() && external.as_ref() == external_id
         };
         Ok(self.forgotten.iter().any(same))
+    }
+
+    fn is_forgotten_template(&self, id: TemplateId) -> Result<bool> {
+        Ok(self.forgotten_templates.contains(&id))
     }
 
     fn last_generation(&self, signer: &PublicKey) -> Result<Option<u64>> {
@@ -309,6 +314,20 @@ fn whom_this_box_forgot_stays_forgotten_by_id_and_by_external_id() {
 }
 
 #[test]
+fn pictures_of_somebody_this_box_forgot_are_skipped_whoevers_they_are_in_the_bundle() {
+    let (bundle, mut here) = start(3);
+    let templates = |n: usize| bundle.content.identities[n].templates.iter().map(|template| template.id);
+    // All of one, and one of another.
+    here.forgotten_templates = templates(0).chain(templates(1).take(1)).collect();
+    let plan = plan(&bundle, &here, false).expect("a plan");
+    let what: Vec<_> = plan.identities.iter().map(|planned| planned.what).collect();
+    assert_eq!(what, [What::Forgotten, What::Added, What::Added]);
+    let taken: Vec<_> = plan.identities[1].templates.iter().map(|planned| planned.theirs.id).collect();
+    assert_eq!(taken, templates(1).skip(1).collect::<Vec<_>>());
+    assert_eq!(plan.identities[2].templates.len(), templates(2).count());
+}
+
+#[test]
 fn a_list_is_made_only_if_it_is_new_here_and_somebody_comes_onto_it() {
     let (bundle, mut here) = start(2);
     let made = |here: &Box10| {
@@ -443,6 +462,9 @@ fn what_the_store_says_of_itself_is_passed_on() {
             Ok(false)
         }
         fn is_forgotten(&self, _: IdentityId, _: Option<&ExternalId>) -> Result<bool> {
+            Ok(false)
+        }
+        fn is_forgotten_template(&self, _: TemplateId) -> Result<bool> {
             Ok(false)
         }
         fn last_generation(&self, _: &PublicKey) -> Result<Option<u64>> {

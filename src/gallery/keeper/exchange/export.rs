@@ -2,75 +2,105 @@
 
 use std::collections::BTreeSet;
 
-use super::super::steps::Steps;
+use super::super::held::Held;
+use super::super::steps::{self, Steps};
 use super::super::{Entry, Keeper, json};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::err;
 use crate::gallery::audit::{Action, Draft};
 use crate::gallery::bundle::{
-    self, BundledCrop, BundledIdentity, BundledTemplate, Content, Header, MediaType, SigningKey,
+    self, BundledCrop, BundledIdentity, BundledTemplate, Content, Header, MediaType, ModelContract,
+    SigningKey,
 };
 use crate::gallery::command::{Actor, Progress, Reply, Source};
 use crate::gallery::keeper::ChangeSet;
 use crate::gallery::list::List;
 use crate::gallery::record::ListName;
 use crate::gallery::report::Exported;
-use crate::gallery::store::{StoredTemplate, Tables};
+use crate::gallery::store::{Store, StoredTemplate, Tables};
 use crate::types::ids::ModelId;
 
-impl Keeper {
-    /// Those on one of these lists, or all, as a signed bundle: the answer's body. It is on record before it leaves.
-    pub(in crate::gallery::keeper) fn export(
-        &mut self,
-        actor: &Actor,
-        lists: &BTreeSet<ListName>,
-        recipients: &[String],
-        crops: bool,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Reply> {
-        lists.iter().try_for_each(|list| self.expect_list(list))?;
-        let content = self.content(lists, crops, progress)?;
-        let signer = SigningKey::from_seed(&self.store.keys().signing);
-        let mut signed = bundle::write(&content, &signer)?;
-        let body = match recipients {
-            [] => std::mem::take(&mut *signed),
-            recipients => bundle::encrypt(&signed, recipients)?,
-        };
-        let count =
-            |of: fn(&BundledIdentity) -> usize| content.identities.iter().map(of).sum::<usize>() as u64;
-        let report = Exported {
-            identities: content.identities.len() as u64,
-            templates: count(|identity| identity.templates.len()),
-            generation: content.header.generation,
-            signer: signer.public().to_string(),
-            encrypted: !recipients.is_empty(),
-        };
-        let mut change = ChangeSet::default();
-        change.say(
-            Draft::new(Action::Exported)
-                .with("identities", report.identities)
-                .with("templates", report.templates)
-                .with("crops", count(|identity| identity.crops.len()))
-                .with("lists", lists.iter().map(ListName::as_str).collect::<Vec<_>>())
-                .with("recipients", recipients.len()),
-        );
-        self.commit(actor, change)?;
-        Ok(Reply { body, ..json(&report)? })
+/// Those on one of these lists, or all, as a signed bundle: the answer's body. It is read, signed and encrypted beside the
+/// others, and on record before it leaves.
+pub(in crate::gallery::keeper) fn export(
+    held: &mut impl Held,
+    actor: &Actor,
+    lists: &BTreeSet<ListName>,
+    recipients: &[String],
+    crops: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Reply> {
+    let (begun, beside) = held.with(|keeper| {
+        lists.iter().try_for_each(|list| keeper.expect_list(list))?;
+        Ok::<_, Error>((Begun::of(keeper, lists)?, keeper.store.beside()))
+    })?;
+    let content = begun.content(&beside.open()?, lists, crops, progress)?;
+    steps::tell(progress, "signing");
+    let mut signed = bundle::write(&content, &begun.signer)?;
+    let body = match recipients {
+        [] => std::mem::take(&mut *signed),
+        recipients => bundle::encrypt(&signed, recipients)?,
+    };
+    let count = |of: fn(&BundledIdentity) -> usize| content.identities.iter().map(of).sum::<usize>() as u64;
+    let report = Exported {
+        identities: content.identities.len() as u64,
+        templates: count(|identity| identity.templates.len()),
+        generation: content.header.generation,
+        signer: begun.signer.public().to_string(),
+        fingerprint: begun.signer.public().fingerprint(),
+        encrypted: !recipients.is_empty(),
+    };
+    let mut change = ChangeSet::default();
+    change.say(
+        Draft::new(Action::Exported)
+            .with("stage", "begun")
+            .with("identities", report.identities)
+            .with("templates", report.templates)
+            .with("crops", count(|identity| identity.crops.len()))
+            .with("lists", lists.iter().map(ListName::as_str).collect::<Vec<_>>())
+            .with("recipients", recipients.len()),
+    );
+    held.with(|keeper| {
+        keeper.wipe_again();
+        begun.still_holds(keeper)?;
+        keeper.on_record(actor, change)
+    })?;
+    Ok(Reply { body, ..json(&report)? })
+}
+
+/// What is exported, as it was when the export began.
+struct Begun {
+    entries: Vec<Entry>,
+    lists: Vec<List>,
+    model: ModelContract,
+    signer: SigningKey,
+    created: jiff::Timestamp,
+}
+
+impl Begun {
+    fn of(keeper: &Keeper, lists: &BTreeSet<ListName>) -> Result<Self> {
+        let wanted = |entry: &&Entry| lists.is_empty() || !entry.identity.record.lists.is_disjoint(lists);
+        Ok(Self {
+            entries: keeper.directory.iter().filter(wanted).cloned().collect(),
+            lists: keeper.directory.lists().values().cloned().collect(),
+            model: keeper.contract()?,
+            signer: SigningKey::from_seed(&keeper.store.keys().signing),
+            created: keeper.clock.now().wall,
+        })
     }
 
     fn content(
         &self,
+        store: &Store,
         lists: &BTreeSet<ListName>,
         crops: bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Content> {
-        let model = self.contract()?;
-        let wanted = |entry: &&Entry| lists.is_empty() || !entry.identity.record.lists.is_disjoint(lists);
-        let entries: Vec<&Entry> = self.directory.iter().filter(wanted).collect();
-        let mut steps = Steps::begin(progress, "opening templates", entries.len());
-        self.store.read(|tables| {
-            let mut identities = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let mut bundled = bundled(tables, entry, model.id, crops)?;
+        let mut steps = Steps::begin(progress, "opening templates", self.entries.len());
+        store.read(|tables| {
+            let mut identities = Vec::with_capacity(self.entries.len());
+            for entry in &self.entries {
+                let mut bundled = bundled(tables, entry, self.model.id, crops)?;
                 if !lists.is_empty() {
                     // Whoever gets the list `staff` need not learn who is on another one.
                     bundled.record.lists = &bundled.record.lists & lists;
@@ -81,16 +111,36 @@ impl Keeper {
             let used =
                 |list: &&List| identities.iter().any(|identity| identity.record.lists.contains(&list.name));
             Ok(Content {
-                lists: self.directory.lists().values().filter(used).cloned().collect(),
+                lists: self.lists.iter().filter(used).cloned().collect(),
                 header: Header {
                     origin: origin(),
                     generation: tables.generation()?,
-                    created: self.clock.now().wall,
-                    models: vec![model],
+                    created: self.created,
+                    models: vec![self.model.clone()],
                 },
                 identities,
             })
         })
+    }
+
+    /// Nobody leaves in a bundle who was forgotten, or changed, while it was made.
+    fn still_holds(&self, keeper: &Keeper) -> Result<()> {
+        let same = |then: &Entry| {
+            keeper.directory.get(then.identity.id).is_some_and(|now| {
+                now.identity.revision == then.identity.revision
+                    && now.identity.record == then.identity.record
+                    && now.identity.standing == then.identity.standing
+                    && now.templates == then.templates
+                    && now.crops == then.crops
+            })
+        };
+        if self.entries.iter().all(same) {
+            return Ok(());
+        }
+        Err(err!(
+            Temporary,
+            "somebody in the bundle was changed or forgotten while it was made: export again"
+        ))
     }
 }
 

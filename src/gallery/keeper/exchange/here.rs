@@ -17,8 +17,10 @@ pub(super) struct Present<'a> {
     model: ModelContract,
     keeps_crops: bool,
     templates: HashSet<TemplateId>,
+    sources: HashSet<(IdentityId, ModelId, [u8; 32])>,
     forgotten: HashSet<IdentityId>,
     forgotten_external_ids: HashSet<[u8; 32]>,
+    forgotten_templates: HashSet<TemplateId>,
 }
 
 impl<'a> Present<'a> {
@@ -28,16 +30,18 @@ impl<'a> Present<'a> {
         signers: &'a [StoredSigner],
         forgotten: &[Forgotten],
     ) -> Result<Self> {
-        let rows = keeper.directory.iter().flat_map(|entry| &entry.templates);
+        let rows = || keeper.directory.iter().flat_map(|entry| &entry.templates);
         Ok(Self {
             directory: &keeper.directory,
             tables,
             signers,
             model: keeper.contract()?,
             keeps_crops: keeper.keeps_crops,
-            templates: rows.map(|row| row.id).collect(),
+            templates: rows().map(|row| row.id).collect(),
+            sources: rows().map(|row| (row.identity, row.model, row.source_tag)).collect(),
             forgotten: forgotten.iter().map(|forgotten| forgotten.identity).collect(),
             forgotten_external_ids: forgotten.iter().filter_map(|forgotten| forgotten.external_tag).collect(),
+            forgotten_templates: forgotten.iter().flat_map(|f| &f.templates).copied().collect(),
         })
     }
 }
@@ -56,9 +60,7 @@ impl Here for Present<'_> {
     }
 
     fn holds_source(&self, identity: IdentityId, model: ModelId, sha256: &str) -> Result<bool> {
-        let Some(entry) = self.directory.get(identity) else { return Ok(false) };
-        let tag = self.tables.source_tag(sha256);
-        Ok(entry.templates.iter().any(|row| row.model == model && row.source_tag == tag))
+        Ok(self.sources.contains(&(identity, model, self.tables.source_tag(sha256))))
     }
 
     /// Who was forgotten under an external id and was enrolled again here since, is here because somebody wanted it.
@@ -68,6 +70,10 @@ impl Here for Present<'_> {
                 |external| self.forgotten_external_ids.contains(&self.tables.external_tag(external)),
             );
         Ok(by_external_id || self.forgotten.contains(&id))
+    }
+
+    fn is_forgotten_template(&self, id: TemplateId) -> Result<bool> {
+        Ok(self.forgotten_templates.contains(&id))
     }
 
     fn last_generation(&self, signer: &PublicKey) -> Result<Option<u64>> {

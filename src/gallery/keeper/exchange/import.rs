@@ -1,16 +1,22 @@
 //! Out of a bundle.
 
-use super::super::change::{
-    ChangeSet, CropChange, IdentityChange, ListChange, NewTemplate, SignerChange, TemplateChange,
-};
-use super::super::edit::changed_fields;
+use std::collections::HashMap;
+
+use zeroize::Zeroizing;
+
+use super::super::change::{ChangeSet, CropChange, IdentityChange, ListChange, NewTemplate, TemplateChange};
+use super::super::edit::{with_changes, with_times};
+use super::super::held::Held;
 use super::super::steps::{self, Steps};
 use super::super::{Keeper, lists};
 use super::here::Present;
-use crate::base::error::Result;
+use crate::bail;
+use crate::base::error::{Error, Result};
 use crate::base::faults;
 use crate::gallery::audit::{Action, Draft, SealedPart};
-use crate::gallery::bundle::{self, MediaType, Plan, Planned, PlannedTemplate, PublicKey, What};
+use crate::gallery::bundle::{
+    self, BundledCrop, MediaType, Opened, Plan, Planned, PlannedTemplate, PublicKey, What,
+};
 use crate::gallery::command::{Actor, Progress, SecretText};
 use crate::gallery::crypt::Key;
 use crate::gallery::enrol::Chip;
@@ -18,34 +24,85 @@ use crate::gallery::life::standing_after_change;
 use crate::gallery::report::Imported;
 use crate::gallery::store::{Forgotten, StoredIdentity, StoredSigner, Tables};
 
+/// Takes a bundle in, as one change, or says what that would be. It is decrypted and checked beside the others, and so are its
+/// crops; what it means here is worked out and written at once.
+pub(in crate::gallery::keeper) fn import(
+    held: &mut impl Held,
+    actor: &Actor,
+    bundle: &[u8],
+    identity: Option<&SecretText>,
+    (dry_run, force): (bool, bool),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Imported> {
+    let (signers, crops) = held.with(|keeper| {
+        let signers = keeper.signers()?;
+        Ok::<_, Error>((signers, keeper.keeps_crops && !dry_run))
+    })?;
+    let label = |key: &PublicKey| known(&signers, key).map(|signer| signer.label.clone());
+    steps::tell(progress, "opening the bundle");
+    let opened = bundle::receive(bundle, identity, &label)?;
+    let decoded = if crops { Decoded::of(&opened, progress) } else { Decoded::default() };
+    held.with(|keeper| keeper.import(actor, &opened, &decoded, dry_run, force, progress))
+}
+
+/// Crops of a bundle that can be decoded, as they are kept, by where the bundle holds them.
+#[derive(Default)]
+struct Decoded(HashMap<*const u8, Zeroizing<Vec<u8>>>);
+
+impl Decoded {
+    fn of(opened: &Opened, progress: &mut dyn FnMut(Progress)) -> Self {
+        let all = || opened.content.identities.iter().flat_map(|identity| &identity.crops);
+        let mut steps = Steps::begin(progress, "looking at crops", all().count());
+        let mut decoded = HashMap::new();
+        for crop in all() {
+            if crop.media_type == MediaType::Crop
+                && let Ok(bytes) = kept(crop)
+            {
+                decoded.insert(crop.bytes.as_ptr(), bytes);
+            }
+            steps.step();
+        }
+        Self(decoded)
+    }
+
+    /// One that could not be decoded is tried again, and says why.
+    fn get(&self, crop: &BundledCrop) -> Result<Zeroizing<Vec<u8>>> {
+        self.0.get(&crop.bytes.as_ptr()).map_or_else(|| kept(crop), |bytes| Ok(bytes.clone()))
+    }
+}
+
+/// What is kept can be decoded: a model switch counts on it.
+fn kept(crop: &BundledCrop) -> Result<Zeroizing<Vec<u8>>> {
+    Chip::from_bytes(&crop.bytes)?.to_bytes()
+}
+
 impl Keeper {
-    /// Takes a bundle in, as one change, or says what that would be.
-    pub(in crate::gallery::keeper) fn import(
+    fn import(
         &mut self,
         actor: &Actor,
-        bundle: &[u8],
-        identity: Option<&SecretText>,
+        opened: &Opened,
+        decoded: &Decoded,
         dry_run: bool,
         force: bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported> {
-        let signers = self.store.read(|tables| tables.signers())?;
-        let label = |key: &PublicKey| known(&signers, key).map(|signer| signer.label.clone());
-        steps::tell(progress, "opening the bundle");
-        let opened = bundle::receive(bundle, identity, &label)?;
+        let signers = self.signers()?;
         let forgotten = self.forgotten()?;
         let plan = self.store.read(|tables| {
             let here = Present::of(self, tables, &signers, &forgotten)?;
-            bundle::plan(&opened, &here, force)
+            bundle::plan(opened, &here, force)
         })?;
+        if known(&signers, &plan.signer).is_none() {
+            bail!(Permission, "the signer of the bundle, {:?}, is not trusted any more", plan.label);
+        }
         let report = plan.report(dry_run);
         if dry_run {
             return Ok(report);
         }
-        let mut change = self.change_of(&plan, &report, progress)?;
+        let mut change = self.change_of(&plan, &report, decoded, progress)?;
         if let Some(signer) = known(&signers, &plan.signer) {
             let generation = Some(plan.generation);
-            change.signers.push(SignerChange::Put(StoredSigner { generation, ..signer.clone() }));
+            change.signers.push(StoredSigner { generation, ..signer.clone() });
         }
         faults::point("import.planned");
         steps::tell(progress, "storing");
@@ -64,6 +121,7 @@ impl Keeper {
         &self,
         plan: &Plan<'_>,
         report: &Imported,
+        decoded: &Decoded,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ChangeSet> {
         let mut change = ChangeSet::default();
@@ -86,7 +144,7 @@ impl Keeper {
         self.store.read(|tables| {
             for planned in &plan.identities {
                 if matches!(planned.what, What::Added | What::Merged) {
-                    self.take(tables, planned, plan.label, &mut change)?;
+                    self.take(tables, planned, plan.label, decoded, &mut change)?;
                 }
                 steps.step();
             }
@@ -101,6 +159,7 @@ impl Keeper {
         tables: &Tables<'_>,
         planned: &Planned<'_>,
         label: &str,
+        decoded: &Decoded,
         change: &mut ChangeSet,
     ) -> Result<()> {
         let (identity, draft) = match planned.what {
@@ -112,7 +171,8 @@ impl Keeper {
             .with("from", label)
             .with("templates", planned.templates.len());
         change.say_of(&identity, draft);
-        planned.templates.iter().try_for_each(|template| add_template(tables, &identity, template, change))
+        let mut templates = planned.templates.iter();
+        templates.try_for_each(|template| add_template(tables, &identity, template, decoded, change))
     }
 
     fn added(&self, planned: &Planned<'_>, change: &mut ChangeSet) -> Result<(StoredIdentity, Draft)> {
@@ -127,6 +187,7 @@ impl Keeper {
         };
         change.identities.push(IdentityChange::Add(identity.clone()));
         let draft = Draft::new(Action::Enrolled).about(identity.id, SealedPart::of(&identity.record));
+        let draft = with_times(draft, &identity.record);
         Ok((identity, draft))
     }
 
@@ -146,10 +207,8 @@ impl Keeper {
             ..before.clone()
         };
         let named = SealedPart::of(&identity.record).with("before", before.record.name.as_str());
-        let draft = Draft::new(Action::Changed)
-            .about(identity.id, named)
-            .with("fields", changed_fields(&before.record, &identity.record))
-            .with("revision", identity.revision);
+        let draft = Draft::new(Action::Changed).about(identity.id, named).with("revision", identity.revision);
+        let draft = with_changes(draft, &before.record, &identity.record);
         change.identities.push(IdentityChange::Put(identity.clone()));
         Ok((identity, draft))
     }
@@ -159,12 +218,12 @@ fn add_template(
     tables: &Tables<'_>,
     identity: &StoredIdentity,
     planned: &PlannedTemplate<'_>,
+    decoded: &Decoded,
     change: &mut ChangeSet,
 ) -> Result<()> {
     let theirs = planned.theirs;
     if let Some(crop) = planned.crop.filter(|crop| crop.media_type == MediaType::Crop) {
-        // What is kept can be decoded: a model switch counts on it.
-        let bytes = Chip::from_bytes(&crop.bytes)?.to_bytes()?;
+        let bytes = decoded.get(crop)?;
         let tag = tables.source_tag(&crop.source);
         change.crops.push(CropChange::Put { identity: identity.id, tag, bytes });
     }

@@ -10,6 +10,9 @@ mod here;
 mod import;
 mod trust;
 
+pub(super) use export::export;
+pub(super) use import::import;
+
 use super::Keeper;
 use crate::bail;
 use crate::base::error::Result;

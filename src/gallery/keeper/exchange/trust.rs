@@ -1,7 +1,7 @@
 //! Whose bundles are imported.
 
 use super::super::Keeper;
-use super::super::change::{ChangeSet, SignerChange};
+use super::super::change::ChangeSet;
 use crate::bail;
 use crate::base::error::Result;
 use crate::gallery::audit::{Action, Draft};
@@ -22,13 +22,16 @@ impl Keeper {
             added: signer.added,
             generation: signer.generation,
         };
+        let own = SigningKey::from_seed(&self.store.keys().signing).public();
         Ok(Trust {
-            own: SigningKey::from_seed(&self.store.keys().signing).public().to_string(),
+            own: own.to_string(),
+            fingerprint: own.fingerprint(),
             signers: self.signers()?.into_iter().map(report).collect(),
         })
     }
 
-    /// Takes bundles of that signer in from now on; a signer that is known gets the label.
+    /// Takes bundles of that signer in from now on; a signer that is known gets the label. One that was distrusted gives nothing
+    /// older than before that.
     pub(in crate::gallery::keeper) fn trust(
         &mut self,
         actor: &Actor,
@@ -45,18 +48,20 @@ impl Keeper {
                 PublicKey::claimed(other.key)
             );
         }
-        let known = signers.into_iter().find(|signer| signer.key == *key.as_bytes());
-        if known.as_ref().is_some_and(|known| known.label == label) {
+        let known = self.known_signers()?.into_iter().find(|signer| signer.key == *key.as_bytes());
+        if known.as_ref().is_some_and(|known| known.trusted && known.label == label) {
             return self.trusted();
         }
+        let since = known.as_ref().filter(|known| known.trusted).map(|known| known.added);
         let mut change = ChangeSet::default();
         change.say(draft(Action::Trusted, &key, label));
-        change.signers.push(SignerChange::Put(StoredSigner {
+        change.signers.push(StoredSigner {
             key: *key.as_bytes(),
             label: label.to_owned(),
-            added: known.as_ref().map_or_else(|| self.clock.now().wall, |known| known.added),
+            added: since.unwrap_or_else(|| self.clock.now().wall),
             generation: known.and_then(|known| known.generation),
-        }));
+            trusted: true,
+        });
         self.commit(actor, change)?;
         self.trusted()
     }
@@ -75,12 +80,17 @@ impl Keeper {
         };
         let mut change = ChangeSet::default();
         change.say(draft(Action::Distrusted, &PublicKey::claimed(signer.key), &signer.label));
-        change.signers.push(SignerChange::Remove(signer.key));
+        change.signers.push(StoredSigner { trusted: false, ..signer.clone() });
         self.commit(actor, change)?;
         self.trusted()
     }
 
-    fn signers(&self) -> Result<Vec<StoredSigner>> {
+    /// Those who are trusted.
+    pub(super) fn signers(&self) -> Result<Vec<StoredSigner>> {
+        Ok(self.known_signers()?.into_iter().filter(|signer| signer.trusted).collect())
+    }
+
+    fn known_signers(&self) -> Result<Vec<StoredSigner>> {
         self.store.read(|tables| tables.signers())
     }
 }

@@ -15,14 +15,18 @@ use rusqlite::{Connection, params_from_iter};
 use super::fixture::{self, People};
 use super::*;
 use crate::gallery::command::Command;
-use crate::gallery::keeper::tests::{Site, ask};
-use crate::gallery::report::Rotated;
+use crate::gallery::keeper::ChangeSet;
+use crate::gallery::keeper::open::read_model;
+use crate::gallery::keeper::tests::{Site, actor, ask, who};
+use crate::gallery::report::{Receipt, Rotated};
+use crate::gallery::store::StoredSigner;
+use crate::gallery::succession::{self, Succession};
 use crate::types::ids::TemplateId;
 
 const FLIPS: usize = 10_000;
 
 /// Every column that holds something of the gallery's content or keys; the last words pick the rows.
-const COLUMNS: [(&str, &str, &str); 22] = [
+const COLUMNS: [(&str, &str, &str); 37] = [
     ("identities", "id", ""),
     ("identities", "revision", ""),
     ("identities", "standing", ""),
@@ -44,8 +48,26 @@ const COLUMNS: [(&str, &str, &str); 22] = [
     ("lists", "sealed", ""),
     ("keys", "name", ""),
     ("keys", "wrapped", ""),
-    ("settings", "value", "WHERE key = 'master_key'"),
+    ("settings", "key", ""),
+    ("settings", "value", ""),
+    ("meta", "key", ""),
+    ("meta", "value", ""),
+    ("signers", "key", ""),
+    ("signers", "label", ""),
+    ("signers", "added", ""),
+    ("signers", "generation", "WHERE generation NOT NULL"),
+    ("signers", "trusted", ""),
+    ("forgotten", "identity", ""),
+    ("forgotten", "external_tag", "WHERE external_tag NOT NULL"),
+    ("forgotten", "at", ""),
+    ("forgotten", "templates", ""),
+    ("schema_version", "applied", ""),
+    ("totals", "name", ""),
+    ("totals", "mac", ""),
 ];
+
+/// Tables that are read as a whole, when the store is opened.
+const WHOLE: [&str; 7] = ["keys", "settings", "meta", "signers", "forgotten", "schema_version", "totals"];
 
 #[derive(Default, Debug, Clone, Copy)]
 struct Tally {
@@ -67,8 +89,10 @@ struct Target {
 fn primary_key(table: &str) -> &'static [&'static str] {
     match table {
         "crops" => &["identity", "source_tag"],
-        "lists" | "keys" => &["name"],
-        "settings" => &["key"],
+        "lists" | "keys" | "totals" => &["name"],
+        "schema_version" => &["version"],
+        "settings" | "signers" | "meta" => &["key"],
+        "forgotten" => &["identity"],
         _ => &["id"],
     }
 }
@@ -156,8 +180,13 @@ impl Bench<'_> {
         let key_of =
             |id: IdentityId| self.keeper.directory.expect(id).map(|entry| entry.identity.key.clone());
         let id = target.key.first().and_then(|(_, value)| target.id(value));
-        if ["keys", "settings"].contains(&target.table) {
-            return Store::open_read_only(self.keeper.store.path(), &self.master).map(drop);
+        if WHOLE.contains(&target.table) {
+            let store = Store::open_read_only(self.keeper.store.path(), &self.master)?;
+            return store.read(|tables| {
+                let _ = (tables.signers()?, tables.forgotten()?, tables.generation()?);
+                let _ = (read_model(tables)?, Succession::read(tables)?);
+                Ok(())
+            });
         }
         self.keeper.store.read(|tables| {
             match (target.table, id) {
@@ -207,11 +236,35 @@ impl Bench<'_> {
     }
 }
 
+/// What stands beside people: signers, and a model that was switched.
+fn beside(keeper: &mut Keeper) {
+    let mut change = ChangeSet::default();
+    for number in 1..=3u8 {
+        change.signers.push(StoredSigner {
+            key: [number; 32],
+            label: format!("box {number}"),
+            added: keeper.clock.now().wall,
+            generation: Some(u64::from(number) * 1000),
+            trusted: true,
+        });
+    }
+    let switch = Succession {
+        from: ModelId([2; 32]),
+        from_manifest: Some("/models/before.toml".into()),
+        to: keeper.model.id,
+        to_manifest: "/models/after.toml".into(),
+    };
+    change.settings.push((succession::SETTING, Some(switch.text().expect("JSON"))));
+    keeper.commit(&actor(), change).expect("stored");
+}
+
 #[test]
 fn no_flipped_bit_of_what_is_stored_is_ever_read_as_another_value() {
     let mut site = Site::new();
     let mut keeper = fixture::open(&site);
     let People { ids } = fixture::fill(&mut site, &mut keeper, 60, 4);
+    beside(&mut keeper);
+    ask::<Receipt>(&mut keeper, Command::Forget { who: who(&ids[59].to_string()), reason: None }, &[]);
     // So that there are older keys.
     ask::<Rotated>(&mut keeper, Command::KeyRotate { key: None, deep: true }, &[]);
     assert_eq!(keeper.directory.expect(ids[0]).expect("there").identity.older.len(), 1);
