@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory bench-decode crash-gallery lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery bulk-gallery lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,8 +49,14 @@ bench-memory: setup ## resident memory with 1, 4 and 8 cameras
 bench-decode: setup ## CPU time of decoding a video through our source
 	cargo test --all-features --test source_files -- --ignored --nocapture
 
+life-gallery: ## three years of 10,000 identities, nearly each with moments of its own; some eight minutes
+	WATCHLISTD_LIFE=whole cargo test --all-features --lib gallery::rounds -- --nocapture
+
 crash-gallery: setup ## kills, power cuts and failing disks for the gallery, in the thousands
 	WATCHLISTD_KILLS=500 WATCHLISTD_CUTS=2000 cargo test --all-features --test gallery_crash -- --nocapture --test-threads=1
+
+bulk-gallery: setup ## enrolment of 10,000 pictures, killed twenty times
+	WATCHLISTD_BULK=10000 WATCHLISTD_BULK_KILLS=20 cargo test --all-features --test bulk_gallery -- --nocapture kills
 
 lint: ## formatting, clippy, dependencies' licences and sources
 	@scripts/setup $(SETUP_FLAGS) --tools

@@ -1,69 +1,126 @@
 //! Bulk enrolment against its own models: pictures a second of `bulk::enrol`, and of decode + detect + embed alone, in turns in the
 //! same run, on one core and on all.
 //!
-//! `cargo bench --bench enrol`. The pictures are copies of those that set-up fetched, each encoded anew. The gallery is in
-//! memory and keeps what it gets: what a store on a disk adds is the disk's. Skipped, with a line that says so, until `make setup`
-//! has run.
+//! `cargo bench --bench enrol`. The pictures are copies of those that set-up fetched, each encoded anew. The gallery is a real
+//! one in the folder for temporary files (`TMPDIR` names another disk), with 5,000 templates in it: the middle of a folder of
+//! 10,000. Skipped, with a line that says so, until `make setup` has run.
 
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs, reason = "a bench talks to a person")]
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use watchlistd::align::Aligner;
+use watchlistd::base::clock::SystemClock;
 use watchlistd::base::error::Result;
 use watchlistd::base::shutdown;
 use watchlistd::config::{self, Device, Inference, QualityLimits};
-use watchlistd::err;
-use watchlistd::gallery::command::{Command, Desk, Progress, Reply, Review};
-use watchlistd::gallery::enrol::gate::{Limits, Neighbours, judge};
-use watchlistd::gallery::enrol::{
-    Chip, Choice, Details, FaceFinder, Job, Models as Finder, Options, bulk, plan, unpack,
+use watchlistd::gallery::command::{
+    Actor, Command, Desk, MOST_OFFERS, Offer, Review, Source, SourceKind, Subject, TemplateData,
 };
-use watchlistd::gallery::report::Enrolment;
+use watchlistd::gallery::enrol::{
+    Choice, Details, FaceFinder, Job, Models as Finder, Options, bulk, pack, plan,
+};
+use watchlistd::gallery::keeper::{Model, Opening, Own};
+use watchlistd::gallery::lock::Holder;
+use watchlistd::gallery::master::KeySource;
+use watchlistd::gallery::record::Record;
+use watchlistd::gallery::{Keeper, Name};
 use watchlistd::image::codec;
+use watchlistd::index::synthetic::Population;
 use watchlistd::infer::models::Models;
-use watchlistd::types::embedding::Embedding;
 use watchlistd::types::geometry::Size;
-use watchlistd::types::ids::{IdentityId, TemplateId};
+use watchlistd::types::matching::IndexKind;
 
 /// One face each.
 const PICTURES: [&str; 5] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png"];
 /// Turns of each; the middle one counts.
 const TURNS: usize = 5;
 
-/// A gallery in memory that checks and compares what it gets, and keeps it.
-#[derive(Default)]
-struct Memory {
-    people: HashMap<String, Vec<(TemplateId, Embedding, Option<Chip>)>>,
+/// Templates in the gallery before a turn: the middle of a folder of 10,000.
+const THERE: usize = 5_000;
+/// Templates of one person.
+const EACH: usize = 5;
+
+/// A gallery on the disk as a tool opens it: encrypted, with its audit log, `synchronous=FULL`.
+struct Gallery {
+    desk: Own,
+    folder: tempfile::TempDir,
 }
 
-impl Desk for Memory {
-    fn ask(&mut self, command: Command, body: Vec<u8>, _: &mut dyn FnMut(Progress)) -> Result<Reply> {
-        let value = match command {
-            Command::Known { sources, .. } => serde_json::to_value(vec![false; sources.len()]),
-            Command::Enrol { subject, template, review } => {
-                let (embedding, chip) = unpack(&template, &body)?;
-                let own = self.people.entry(subject.record.name.to_string()).or_default();
-                let own = own.iter().filter_map(|(id, known, _)| Some((*id, known.similarity(&embedding)?)));
-                let neighbours = Neighbours { own: own.collect(), others: Vec::new() };
-                let verdict = judge(&neighbours, &Limits::of(0.45), review);
-                let id = TemplateId::generate();
-                self.people.entry(subject.record.name.to_string()).or_default().push((id, embedding, chip));
-                serde_json::to_value(Enrolment::Stored {
-                    identity: IdentityId::generate(),
-                    new_identity: false,
-                    template: id,
-                    doubts: verdict.doubts,
-                    generation: 0,
-                })
-            }
-            other => return Err(err!(Software, "{other:?}")),
-        };
-        Ok(Reply { value: value.expect("JSON"), body: Vec::new() })
+impl Gallery {
+    /// With `there` templates of people who are in no picture.
+    fn new(models: &Models, there: usize) -> Result<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut gallery = Self { desk: open(folder.path(), models, false)?, folder };
+        let mut people = Population::new(models.model_id(), models.dimension(), 3);
+        for first in (0..there).step_by(MOST_OFFERS) {
+            gallery.fill(&mut people, first..(first + MOST_OFFERS).min(there))?;
+        }
+        Ok(gallery)
     }
+
+    /// The same in another folder.
+    fn copy_of(folder: &Path, models: &Models, keeps_crops: bool) -> Result<Self> {
+        let copy = tempfile::tempdir().expect("a folder");
+        for file in std::fs::read_dir(folder).expect("a folder").flatten() {
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
+        }
+        Ok(Self { desk: open(copy.path(), models, keeps_crops)?, folder: copy })
+    }
+
+    fn fill(&mut self, people: &mut Population, pictures: Range<usize>) -> Result<()> {
+        let (mut offers, mut body) = (Vec::new(), Vec::new());
+        for picture in pictures {
+            let embedding = people.template(picture / EACH);
+            let own = pack(&embedding, None)?;
+            let record = Record::new(Name::new(&format!("Somebody {}", picture / EACH))?);
+            let source = Source {
+                kind: SourceKind::File,
+                name: "a.jpg".to_owned(),
+                sha256: format!("{picture:064x}"),
+            };
+            let template = TemplateData {
+                model: embedding.model(),
+                dimension: embedding.dimension(),
+                quality: 0.5,
+                source,
+            };
+            offers.push(Offer { subject: Subject { record }, template, body: own.len() });
+            body.extend_from_slice(&own);
+        }
+        self.desk.ask(Command::EnrolMany { offers, review: Review::Off }, body, &mut |_| {}).map(drop)
+    }
+
+    fn bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.folder.path()).expect("a folder").flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+}
+
+fn open(folder: &Path, models: &Models, keeps_crops: bool) -> Result<Own> {
+    let model = Model {
+        id: models.model_id(),
+        dimension: models.dimension(),
+        name: "bench".to_owned(),
+        threshold: 0.45,
+    };
+    let opening = Opening {
+        path: folder.join("gallery.db"),
+        key: KeySource::File(folder.join("gallery.key")),
+        given_key: None,
+        model: Some(model),
+        index: IndexKind::Exact,
+        keeps_crops,
+        holder: Holder::this("bench", None),
+        patience: Duration::ZERO,
+        clock: Arc::new(SystemClock::new()),
+    };
+    let (keeper, _) = Keeper::open(opening, Box::new(drop))?;
+    Ok(Own::new(keeper, Actor("bench".to_owned())))
 }
 
 fn var() -> PathBuf {
@@ -103,14 +160,16 @@ fn finder(models: &Models) -> Result<Finder> {
 fn folder(each: usize) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir().expect("a folder");
     for name in PICTURES {
-        let mut picture = codec::read_image(&var().join("images").join(name))?;
+        let picture = codec::read_image(&var().join("images").join(name))?;
         let person = folder.path().join(name.split('.').next().unwrap_or(name));
         std::fs::create_dir(&person).expect("made");
+        let mut bytes = codec::encode_jpeg(&picture, 92)?;
+        let end = bytes.len();
         for n in 0..each {
-            // Another first pixel: another file.
-            picture.data_mut()[..2].copy_from_slice(&[n as u8, (n >> 8) as u8]);
-            std::fs::write(person.join(format!("{n:04}.jpg")), codec::encode_jpeg(&picture, 92)?)
-                .expect("written");
+            // What follows the end of a JPEG does not count, but it is another file.
+            bytes.truncate(end);
+            bytes.extend_from_slice(&n.to_le_bytes());
+            std::fs::write(person.join(format!("{n:04}.jpg")), &bytes).expect("written");
         }
     }
     Ok(folder)
@@ -137,13 +196,14 @@ fn alone(jobs: &[Job], finders: &mut [Finder]) -> f64 {
     jobs.len() as f64 / start.elapsed().as_secs_f64()
 }
 
-/// The whole of enrolment: pictures a second.
-fn enrolled(jobs: &[Job], finders: &mut [Finder], chips: bool) -> f64 {
+/// The whole of enrolment into a gallery that has `there` templates: pictures a second.
+fn enrolled(jobs: &[Job], finders: &mut [Finder], gallery: &mut Gallery, chips: bool) -> f64 {
     let options = Options { min_score: 0.7, choice: Choice::Largest, chips, review: Review::Off };
-    let ((_stopper, stop), mut memory, start) = (shutdown::channel(), Memory::default(), Instant::now());
-    let tally = bulk::enrol(jobs, finders, &mut memory, &options, &stop, &mut |_, _| Ok(())).expect("works");
-    assert_eq!(tally.enrolled, jobs.len(), "{tally}");
-    jobs.len() as f64 / start.elapsed().as_secs_f64()
+    let ((_stopper, stop), start) = (shutdown::channel(), Instant::now());
+    let tally = bulk::enrol(jobs, finders, &mut gallery.desk, &options, &stop, &mut |_, _| Ok(()));
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(tally.expect("works").enrolled, jobs.len());
+    jobs.len() as f64 / seconds
 }
 
 fn middle(mut rates: Vec<f64>) -> f64 {
@@ -151,39 +211,47 @@ fn middle(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-fn compare(jobs: &[Job], models: &Models, workers: usize, turns: usize) -> Result<()> {
+fn compare(jobs: &[Job], models: &Models, workers: usize, filled: &Path, turns: usize) -> Result<()> {
     let mut finders = (0..workers).map(|_| finder(models)).collect::<Result<Vec<_>>>()?;
     alone(jobs.get(..workers.min(jobs.len())).unwrap_or(jobs), &mut finders);
-    let mut turn = || {
+    let mut turn = || -> Result<[f64; 4]> {
+        let mut without = Gallery::copy_of(filled, models, false)?;
+        let mut with = Gallery::copy_of(filled, models, true)?;
+        let before = with.bytes();
         let alone = alone(jobs, &mut finders);
-        [alone, enrolled(jobs, &mut finders, false) / alone, enrolled(jobs, &mut finders, true) / alone]
+        let without = enrolled(jobs, &mut finders, &mut without, false) / alone;
+        let rate = enrolled(jobs, &mut finders, &mut with, true) / alone;
+        Ok([alone, without, rate, (with.bytes() - before) as f64 / jobs.len() as f64])
     };
-    let turns: Vec<[f64; 3]> = (0..turns).map(|_| turn()).collect();
+    let turns: Vec<[f64; 4]> = (0..turns).map(|_| turn()).collect::<Result<_>>()?;
     // Of each turn's own ratios: what else the machine does changes from turn to turn.
-    let [rate, without, with] = [0, 1, 2].map(|n| middle(turns.iter().map(|turn| turn[n]).collect()));
+    let [rate, without, with, bytes] =
+        [0, 1, 2, 3].map(|n| middle(turns.iter().map(|turn| turn[n]).collect()));
     println!(
         "enrol/{workers} worker(s), {} pictures, middle of {} turns: decode + detect + embed alone {rate:.2} pictures/s; \
-         enrolled {without:.3} of that; with crops kept {with:.3}",
+         enrolled {without:.3} of that; with crops kept {with:.3}, and {:.0} KiB a picture",
         jobs.len(),
-        turns.len()
+        turns.len(),
+        bytes / 1024.0
     );
     Ok(())
 }
 
-fn bench(each: usize, turns: usize) -> Result<()> {
+fn bench(each: usize, there: usize, turns: usize) -> Result<()> {
     let models = models()?;
     let folder = folder(each)?;
     let jobs = plan(folder.path(), &Details::default(), None)?;
+    let filled = Gallery::new(&models, there)?.folder;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    compare(&jobs, &models, 1, turns)?;
-    compare(&jobs, &models, cores, turns)
+    compare(&jobs, &models, 1, filled.path(), turns)?;
+    compare(&jobs, &models, cores, filled.path(), turns)
 }
 
 fn main() {
     // `cargo bench` says so; anything else only wants to see it run.
     let whole = std::env::args().any(|argument| argument == "--bench");
-    let (each, turns) = if whole { (20, TURNS) } else { (2, 1) };
-    if let Err(e) = bench(each, turns) {
+    let (each, there, turns) = if whole { (40, THERE, TURNS) } else { (2, 20, 1) };
+    if let Err(e) = bench(each, there, turns) {
         println!("skipped: {}", e.chain());
     }
 }

@@ -1,13 +1,13 @@
 //! `watchlistd enroll`
 
+mod folder;
 mod prompt;
 
-use std::io::IsTerminal;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::desk::{self, Need};
@@ -15,18 +15,16 @@ use super::faces::LookArgs;
 use super::{ConfigArgs, context, output};
 use crate::align::Aligner;
 use crate::base::error::{Kind, Result};
-use crate::base::shutdown::{self, Stop};
 use crate::config::{Config, QualityLimits};
-use crate::daemon::signals::Signals;
 use crate::gallery::Name;
 use crate::gallery::command::{Desk, Review};
 use crate::gallery::dates::Edge;
 use crate::gallery::enrol::{
     Choice, Details, Enroller, Job, Models as FinderModels, Options, Outcome, Reason, Report, Sheet, Tally,
-    bulk, describe, moment, plan,
+    describe, expect_lists, moment, plan,
 };
 use crate::gallery::keeper::Model;
-use crate::gallery::record::{ExternalId, ListName, Record};
+use crate::gallery::record::{ExternalId, ListName, Record, Standing};
 use crate::infer::models::Models;
 use crate::{bail, err};
 
@@ -127,6 +125,11 @@ fn end(text: &str) -> Result<Timestamp> {
 }
 
 impl AboutArgs {
+    /// True if anything is said that only a new identity takes over.
+    fn says_more_than_who(&self) -> bool {
+        self.details() != Details { external_id: self.external_id.clone(), ..Details::default() }
+    }
+
     fn details(&self) -> Details {
         let said = self.clone();
         Details {
@@ -154,12 +157,17 @@ pub fn run(args: &EnrollArgs) -> Result<ExitCode> {
         bail!(Usage, "--face 0: faces are counted from 1");
     }
     let work = work(args)?;
+    work.warn_of_the_past(Timestamp::now());
+    if let Some(refused) = work.nothing_to_do() {
+        return folder::report_all(refused, args.json);
+    }
     let config = context::load_for_tools(&args.config)?;
     let models = context::models(&config)?;
     let model = Model::configured(&models, &config.decide);
     let need =
         Need { key_file: args.key_file.clone(), store: desk::Store::MadeIfMissing, model: Some(model) };
     let mut desk = desk::open(&config, &need)?;
+    expect_lists(desk.as_mut(), work.records())?;
     let options = options(args, desk.as_mut(), &models, &config)?;
     let finder = |_| finder(args, &config, &models);
     let tally = match work {
@@ -171,7 +179,7 @@ pub fn run(args: &EnrollArgs) -> Result<ExitCode> {
         Work::Folder(jobs) => {
             let workers = context::workers(args.workers.or(Some(models.plan().workers)))?.min(jobs.len());
             let mut finders = (0..workers).map(finder).collect::<Result<Vec<_>>>()?;
-            enrol_folder(&jobs, &mut finders, desk.as_mut(), &options, args.json)?
+            folder::enrol(&jobs, &mut finders, desk.as_mut(), &options, args.json)?
         }
     };
     output::tell(&tally.to_string());
@@ -189,6 +197,37 @@ pub fn run(args: &EnrollArgs) -> Result<ExitCode> {
 enum Work {
     One(Record),
     Folder(Vec<Job>),
+}
+
+impl Work {
+    /// Whoever's validity is over is stored and not looked for: seldom what is meant.
+    fn warn_of_the_past(&self, now: Timestamp) {
+        let over = self.records().filter(|record| record.standing_at(now) == Standing::Expired);
+        let names: BTreeSet<&str> = over.map(|record| record.name.as_str()).collect();
+        if let Some(name) = names.first() {
+            let others =
+                if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+            output::tell(&format!(
+                "watchlistd: {name:?}{others}: the validity ends in the past, so whoever is new is stored and not looked for"
+            ));
+        }
+    }
+
+    /// The folder, if there is nothing in it that models or a gallery are needed for.
+    fn nothing_to_do(&self) -> Option<&[Job]> {
+        match self {
+            Work::Folder(jobs) if jobs.iter().all(|job| job.refused.is_some()) => Some(jobs),
+            _ => None,
+        }
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let (one, jobs) = match self {
+            Work::One(record) => (Some(record), &[][..]),
+            Work::Folder(jobs) => (None, jobs.as_slice()),
+        };
+        one.into_iter().chain(jobs.iter().filter_map(|job| job.record.as_deref()))
+    }
 }
 
 /// Reads what the command line and the folder ask for. Nothing else is opened for what is wrong already.
@@ -214,7 +253,8 @@ fn a_name(text: &str) -> Result<Name> {
             "{text:?} is a file, and NAME comes first: watchlistd enroll \"Ada Lovelace\" {text:?} ..."
         );
     }
-    Name::new(text)
+    // As every other command has it.
+    Name::new(text).map_err(|why| err!(Usage, "{why}"))
 }
 
 fn options(args: &EnrollArgs, desk: &mut dyn Desk, models: &Models, config: &Config) -> Result<Options> {
@@ -259,6 +299,7 @@ fn finder(args: &EnrollArgs, config: &Config, models: &Models) -> Result<FinderM
 
 fn enrol_files(mut enroller: Enroller<'_>, record: &Record, args: &EnrollArgs) -> Result<Tally> {
     let mut tally = Tally::default();
+    let (mut known, mut new) = (false, false);
     for image in &args.images {
         let mut report = enroller.enrol_file(record, image)?;
         if let Some(number) = choose(&report)? {
@@ -266,6 +307,18 @@ fn enrol_files(mut enroller: Enroller<'_>, record: &Record, args: &EnrollArgs) -
         }
         say(&report, args.json)?;
         tally.count(&report.outcome);
+        known |= match &report.outcome {
+            Outcome::Enrolled { new_identity, .. } => !*new_identity && !new,
+            Outcome::AlreadyThere => !new,
+            Outcome::Refused { .. } => false,
+        };
+        new |= matches!(report.outcome, Outcome::Enrolled { new_identity: true, .. });
+    }
+    if known && args.about.says_more_than_who() {
+        output::tell(&format!(
+            "watchlistd: {:?} was enrolled before, and nothing of that record is changed; `watchlistd gallery change` does it",
+            record.name.as_str()
+        ));
     }
     Ok(tally)
 }
@@ -278,50 +331,6 @@ fn choose(report: &Report) -> Result<Option<usize>> {
         }
         _ => Ok(None),
     }
-}
-
-fn enrol_folder(
-    jobs: &[Job],
-    finders: &mut [FinderModels],
-    desk: &mut dyn Desk,
-    options: &Options,
-    json: bool,
-) -> Result<Tally> {
-    let bar = progress_bar(jobs.len());
-    let (_signals, stop) = stop_on_signals()?;
-    let tally = bulk::enrol(jobs, finders, desk, options, &stop, &mut |number, report| {
-        bar.set_position(number as u64);
-        bar.suspend(|| say(report, json))
-    });
-    bar.finish_and_clear();
-    tally
-}
-
-fn progress_bar(length: usize) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64);
-    // The bar draws itself on standard error, and only on a terminal.
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} left {eta}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Ctrl-C, and whatever else tells a program to end, finishes the pictures in hand; a second time it ends at once.
-fn stop_on_signals() -> Result<(Signals, Stop)> {
-    let signals = Signals::install()?;
-    let (mut stopper, stop) = shutdown::channel();
-    let received = signals.receiver().clone();
-    std::thread::spawn(move || {
-        // A closed channel: the signals are no longer listened to, and the work is over.
-        if received.recv().is_ok() {
-            output::tell("stopping after the pictures in hand; once more ends at once");
-            stopper.stop();
-        }
-    });
-    Ok((signals, stop))
 }
 
 fn say(report: &Report, json: bool) -> Result<()> {

@@ -4,31 +4,33 @@
 //!  1 reader             the caller's thread                               N workers, each with its models
 //!  read ─ SHA-256 ─▶ groups ─▶ Known: 128 pictures of one ─▶ pictures ─▶ read ─ decode ─ detect ─ crop ─ embed
 //!  (group ahead)               identity a question                          │
-//!                  Enrol, report, in the folder's order ◀── window ◀── faces ◀┘
+//!      EnrolMany: all that are ready, report, in the folder's order ◀── window ◀── faces ◀┘
 //! ```
 //!
-//! What waits is bounded: one group with its hashes, and [`WINDOW`] pictures between the question and the report. What the desk
-//! has acknowledged is there; a run that was killed is run again and asks before it decodes. A stop lets the pictures in hand
-//! come to their end.
+//! Faces are offered several at a time, so that the disk is waited for once for all of them: as soon as there are
+//! [`MOST_OFFERS`], or when the first of them has waited for [`HOLD`]. What waits is bounded: one group with its hashes, and [`WINDOW`] pictures between the
+//! question and the report. What the desk has acknowledged is there; a run that was killed is run again and asks before it
+//! decodes. A stop lets the pictures in hand come to their end.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 
 use super::Options;
 use super::examine::{Examined, Picture, examine};
 use super::models::FaceFinder;
-use super::offer::{known, offer};
+use super::offer::{Candidate, known, offer_all};
 use super::outcome::{Outcome, Reason, Report, Tally};
 use super::walk::Job;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::faults;
 use crate::base::shutdown::{self, Stop};
 use crate::err;
-use crate::gallery::command::Desk;
-use crate::gallery::record::Record;
+use crate::gallery::command::{Desk, MOST_OFFERS};
 use crate::types::ids::ModelId;
 
 /// Most pictures in one question to the desk.
@@ -36,7 +38,10 @@ pub const GROUP: usize = 128;
 /// Most pictures between the question and the report.
 pub const WINDOW: usize = 2 * GROUP;
 
-/// Gets each report, with its number (from 1).
+/// How long a face waits for others to be stored with. A kill loses no more than the work of that time.
+pub const HOLD: Duration = Duration::from_millis(200);
+
+/// Gets each report, with how many there are so far.
 pub type OnReport<'a> = dyn FnMut(usize, &Report) -> Result<()> + 'a;
 
 /// Enrols the jobs, each picture a template of its own. `on_report` gets the reports in the jobs' order, each once its picture is
@@ -61,18 +66,22 @@ pub fn enrol<F: FaceFinder>(
         let (answer, faces) = bounded(WINDOW);
         // However this closure is left, the workers do not work off what they were given.
         let (_ends, over) = shutdown::channel();
-        scope.spawn(move || read_ahead(jobs, &hashed, stop));
+        spawn(scope, "enrol-read", move || read_ahead(jobs, &hashed, stop))?;
         for finder in finders {
             let (given, answer, over) = (given.clone(), answer.clone(), over.clone());
             let stopped = move || stop.is_set() || over.is_set();
-            scope.spawn(move || work(jobs, finder, options, stopped, &given, &answer));
+            spawn(scope, "enrol-look", move || work(jobs, finder, options, stopped, &given, &answer))?;
         }
         // Only the workers answer: when they are gone, that is seen.
         drop((given, answer));
-        let window = Window::default();
-        Run { jobs, model, desk, options, on_report, give, window, tally: Tally::default() }
-            .run(&groups, &faces)
+        let (window, ready, due, tally) = (Window::default(), Vec::new(), None, Tally::default());
+        Run { jobs, model, desk, options, on_report, give, window, ready, due, tally }.run(&groups, &faces)
     })
+}
+
+fn spawn<'s>(scope: &'s Scope<'s, '_>, name: &str, run: impl FnOnce() + Send + 's) -> Result<()> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
+    spawned.map(drop).map_err(|cause| err!(Unavailable, "cannot start a thread").because(cause))
 }
 
 /// Consecutive pictures of one identity with their hashes, or why there is none.
@@ -111,7 +120,7 @@ fn read_ahead(jobs: &[Job], to: &Sender<Group>, stop: &Stop) {
 
 /// What became of a picture before the desk hears of it.
 enum Looked {
-    /// A face, and the SHA-256 of the picture it was found in.
+    /// A face, and the digest of its source.
     Face(Box<Examined>, String),
     Refused(Reason),
     AlreadyThere,
@@ -145,8 +154,13 @@ fn look<F: FaceFinder>(finder: &mut F, options: &Options, path: &Path) -> Looked
         Err(reason) => return Looked::Refused(reason),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match examine(finder, options, options.choice, &bytes, &name) {
-        Ok(Ok(face)) => Looked::Face(Box::new(face), sha256),
+    let examined = examine(finder, options, options.choice, &bytes, &name);
+    faults::point("enrol.examined");
+    match examined {
+        Ok(Ok(face)) => {
+            let source = face.source(sha256);
+            Looked::Face(Box::new(face), source)
+        }
         Ok(Err(reason)) => Looked::Refused(reason),
         Err(cause) => Looked::Failed(cause),
     }
@@ -200,7 +214,17 @@ struct Run<'a, 'b> {
     on_report: &'a mut OnReport<'b>,
     give: Sender<usize>,
     window: Window,
+    /// Out of the window, in order, and not reported yet.
+    ready: Vec<(&'a Job, Settled)>,
+    /// When these are to be stored and reported at the latest.
+    due: Option<Instant>,
     tally: Tally,
+}
+
+/// A picture that is only to be reported, or whose face is to be offered before.
+enum Settled {
+    Done(Outcome),
+    Face(Box<Examined>, String),
 }
 
 impl Run<'_, '_> {
@@ -211,6 +235,10 @@ impl Run<'_, '_> {
                 self.settle(position, looked)?;
             }
             let waiting = self.window.slots.len();
+            let due = self.due.is_some_and(|due| due <= Instant::now());
+            if due || (ended && waiting == 0) {
+                self.store()?;
+            }
             if ended && waiting == 0 {
                 self.tally.untouched = self.jobs.len() - self.tally.reported();
                 return Ok(self.tally);
@@ -225,6 +253,7 @@ impl Run<'_, '_> {
                     Ok((position, looked)) => self.window.put(position, looked),
                     Err(_) => return Err(err!(Software, "all workers ended in the middle of the folder")),
                 },
+                recv(self.due.map_or_else(never, at)) -> _ => {}
             }
         }
     }
@@ -234,15 +263,24 @@ impl Run<'_, '_> {
         let asked: Vec<String> = group.hashes.iter().filter_map(|hash| hash.as_ref().ok().cloned()).collect();
         let record = self.jobs.get(group.first).and_then(|job| job.record.clone());
         let known = match &record {
-            Some(record) if !asked.is_empty() => known(self.desk, record, self.model, asked)?,
-            _ => Vec::new(),
+            Some(record) if !asked.is_empty() => known(self.desk, record, self.model, asked),
+            _ => Ok(Vec::new()),
+        };
+        // Who cannot be told from somebody else keeps nobody else waiting.
+        let (known, ambiguous) = match known {
+            Ok(known) => (known, None),
+            Err(cause) if cause.kind() == Kind::Usage => (Vec::new(), Some(cause.chain())),
+            Err(cause) => return Err(cause),
         };
         let mut known = known.into_iter();
         for (position, hash) in (group.first..).zip(group.hashes) {
             let slot = match hash {
                 Err(reason) => Some(Looked::Refused(reason)),
-                Ok(_) if known.next() == Some(true) => Some(Looked::AlreadyThere),
-                Ok(_) => None,
+                Ok(_) => match &ambiguous {
+                    Some(detail) => Some(Looked::Refused(Reason::Ambiguous { detail: detail.clone() })),
+                    None if known.next() == Some(true) => Some(Looked::AlreadyThere),
+                    None => None,
+                },
             };
             if slot.is_none() && self.give.send(position).is_err() {
                 return Err(err!(Software, "all workers ended in the middle of the folder"));
@@ -252,24 +290,57 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// Stores and reports the next picture.
+    /// Takes the next picture out of the window.
     fn settle(&mut self, position: usize, looked: Looked) -> Result<()> {
         let Some(job) = self.jobs.get(position) else { return Ok(()) };
-        let outcome = match (looked, &job.record) {
-            (Looked::Untouched, _) => return Ok(()),
-            (Looked::Failed(cause), _) => return Err(cause),
-            (Looked::AlreadyThere, _) => Outcome::AlreadyThere,
-            (Looked::Refused(reason), _) => Outcome::Refused { reason },
-            (Looked::Face(face, sha256), Some(record)) => self.offer(record, &job.path, sha256, &face)?,
-            (Looked::Face(..), None) => return Err(err!(Software, "a picture that belongs to nobody")),
+        let settled = match looked {
+            Looked::Untouched => return Ok(()),
+            Looked::Failed(cause) => {
+                // What came before it is done.
+                self.store()?;
+                return Err(cause);
+            }
+            Looked::AlreadyThere => Settled::Done(Outcome::AlreadyThere),
+            Looked::Refused(reason) => Settled::Done(Outcome::Refused { reason }),
+            Looked::Face(face, sha256) => Settled::Face(face, sha256),
         };
-        let name = job.record.as_ref().map(|record| record.name.to_string());
-        let report = Report { path: job.path.clone(), name, outcome };
-        self.tally.count(&report.outcome);
-        (self.on_report)(position + 1, &report)
+        self.ready.push((job, settled));
+        self.due.get_or_insert_with(|| Instant::now() + HOLD);
+        if self.ready.len() >= MOST_OFFERS { self.store() } else { Ok(()) }
     }
 
-    fn offer(&mut self, record: &Record, path: &Path, sha256: String, face: &Examined) -> Result<Outcome> {
-        offer(self.desk, record, path, sha256, face, self.options.review)
+    /// Stores and reports what is ready.
+    fn store(&mut self) -> Result<()> {
+        self.due = None;
+        let (mut faces, mut settled) = (Vec::new(), Vec::new());
+        for (job, what) in self.ready.drain(..) {
+            settled.push((
+                job,
+                match (what, &job.record) {
+                    (Settled::Done(outcome), _) => Some(outcome),
+                    (Settled::Face(face, sha256), Some(record)) => {
+                        faces.push(Candidate { record, path: &job.path, sha256, face });
+                        None
+                    }
+                    (Settled::Face(..), None) => {
+                        return Err(err!(Software, "a picture that belongs to nobody"));
+                    }
+                },
+            ));
+        }
+        let mut stored = Vec::new();
+        if !faces.is_empty() {
+            stored = offer_all(self.desk, faces, self.options.review)?;
+        }
+        let mut stored = stored.into_iter();
+        for (job, outcome) in settled {
+            // As many answers as faces: `offer_all` has looked.
+            let Some(outcome) = outcome.or_else(|| stored.next()) else { continue };
+            let name = job.record.as_ref().map(|record| record.name.to_string());
+            let report = Report { path: job.path.clone(), name, outcome };
+            self.tally.count(&report.outcome);
+            (self.on_report)(self.tally.reported(), &report)?;
+        }
+        Ok(())
     }
 }

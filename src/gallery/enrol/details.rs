@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::base::error::Result;
 use crate::err;
@@ -82,7 +81,7 @@ impl Details {
 /// # Errors
 /// `Data`, with the text and what was expected.
 pub fn moment(text: &str, edge: Edge) -> Result<Timestamp> {
-    let moment = dates::parse(text, Timestamp::now(), &TimeZone::system(), edge)?;
+    let moment = dates::parse(text, Timestamp::now(), &dates::zone()?, edge)?;
     moment.ok_or_else(|| err!(Data, "{text:?}: leave it out where there is none"))
 }
 

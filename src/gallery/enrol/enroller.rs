@@ -46,12 +46,14 @@ impl<'a> Enroller<'a> {
 
     fn enrol(&mut self, record: &Record, path: &Path, picture: Picture, choice: Choice) -> Result<Outcome> {
         let Picture { bytes, sha256 } = picture;
-        if known(self.desk, record, self.finder.model(), vec![sha256.clone()])? == [true] {
+        // Which of several faces is asked for is known once they are found.
+        let any = matches!(choice, Choice::Number(_));
+        if !any && known(self.desk, record, self.finder.model(), vec![sha256.clone()])? == [true] {
             return Ok(Outcome::AlreadyThere);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match examine(self.finder, &self.options, choice, &bytes, &name)? {
-            Ok(face) => offer(self.desk, record, path, sha256, &face, self.options.review),
+            Ok(face) => offer(self.desk, record, path, face.source(sha256), &face, self.options.review),
             Err(reason) => Ok(Outcome::Refused { reason }),
         }
     }

@@ -7,13 +7,14 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::chip::Chip;
-use super::faces;
+use super::faces::{self, Chosen};
 use super::models::FaceFinder;
 use super::outcome::Reason;
 use super::{Choice, Options};
 use crate::base::error::{Kind, Result};
 use crate::types::embedding::Embedding;
 use crate::types::face::Quality;
+use crate::types::geometry::Rect;
 
 /// The largest picture file that is read, in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
@@ -26,6 +27,21 @@ pub struct Examined {
     pub quality: Quality,
     /// The face with room around it, if crops are kept.
     pub chip: Option<Chip>,
+    /// Its box, in the picture's pixels, if there are other faces in the picture.
+    pub among_others: Option<Rect>,
+}
+
+impl Examined {
+    /// The digest that tells its source from others: the picture's own (SHA-256, hexadecimal), or of one face among several the
+    /// SHA-256 of that digest and the face's box in whole pixels. Two people in one picture so have two sources.
+    pub fn source(&self, picture: String) -> String {
+        let Some(Rect { x1, y1, x2, y2 }) = self.among_others else { return picture };
+        hexadecimal(format!("{picture} face {x1:.0},{y1:.0},{x2:.0},{y2:.0}").as_bytes())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Finds the face of a picture and embeds it, or says why not. `choice` overrules the options'; `name` is for messages.
@@ -46,8 +62,8 @@ pub fn examine(
         }
         Err(cause) => return Err(cause),
     };
-    let face = match faces::choose(finder.detect(&picture)?, options.min_score, choice) {
-        Ok(face) => face,
+    let Chosen { face, of } = match faces::choose(finder.detect(&picture)?, options.min_score, choice) {
+        Ok(chosen) => chosen,
         Err(reason) => return Ok(Err(reason)),
     };
     let crop = match finder.crop(&picture, &face) {
@@ -63,7 +79,8 @@ pub fn examine(
         Err(cause) => return Ok(Err(Reason::NoEmbedding { detail: cause.chain() })),
     };
     let chip = if options.chips { Some(Chip::cut(&picture, &face)?) } else { None };
-    Ok(Ok(Examined { embedding, quality, chip }))
+    let among_others = (of > 1).then_some(face.bbox);
+    Ok(Ok(Examined { embedding, quality, chip, among_others }))
 }
 
 /// A picture file as it was read.
@@ -77,7 +94,7 @@ impl Picture {
     /// Reads a file whole, if it is one and not too large. The message is without the name, which every report starts with.
     pub(super) fn read(path: &Path) -> Result<Self, Reason> {
         let bytes = read(path).map_err(|detail| Reason::Unreadable { detail })?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hexadecimal(&bytes);
         Ok(Self { bytes, sha256 })
     }
 }

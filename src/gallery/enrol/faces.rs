@@ -15,8 +15,14 @@ pub enum Choice {
     Number(usize),
 }
 
+/// A face, and how many there are.
+pub(super) struct Chosen {
+    pub(super) face: Detection,
+    pub(super) of: usize,
+}
+
 /// Chooses among the faces with at least `min_score`.
-pub(super) fn choose(found: Vec<Detection>, min_score: f32, choice: Choice) -> Result<Detection, Reason> {
+pub(super) fn choose(found: Vec<Detection>, min_score: f32, choice: Choice) -> Result<Chosen, Reason> {
     let best = found.iter().map(|face| face.score).max_by(f32::total_cmp);
     let mut faces: Vec<Detection> = found.into_iter().filter(|face| face.score >= min_score).collect();
     let corner = |face: &Detection| (face.bbox.center().x, face.bbox.center().y);
@@ -36,7 +42,8 @@ pub(super) fn choose(found: Vec<Detection>, min_score: f32, choice: Choice) -> R
             None => return Err(Reason::NoSuchFace { asked: number, faces: seen(&faces) }),
         },
     };
-    Ok(faces.swap_remove(position))
+    let of = faces.len();
+    Ok(Chosen { face: faces.swap_remove(position), of })
 }
 
 /// Of equal ones the leftmost.

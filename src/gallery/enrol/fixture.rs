@@ -7,7 +7,7 @@ use super::*;
 use crate::base::error::Result;
 use crate::config::QualityLimits;
 use crate::err;
-use crate::gallery::command::{Command, Desk, Progress, Reply, Subject, TemplateData};
+use crate::gallery::command::{Command, Desk, MOST_OFFERS, Offer, Progress, Reply, Subject, TemplateData};
 use crate::gallery::name::Name;
 use crate::gallery::record::Record;
 use crate::gallery::report::{Description, Enrolment};
@@ -120,10 +120,12 @@ impl FaceFinder for Fake {
 pub(super) struct Memory {
     pub(super) people: Vec<Person>,
     pub(super) keeps_crops: bool,
-    /// Questions of one kind: `known` with its number of pictures, `enrol`.
+    /// Questions of one kind: `known` and `enrol`, with how many pictures.
     pub(super) asked: Vec<(&'static str, usize)>,
     /// From this many enrolments on, the disk is full.
     pub(super) room: Option<usize>,
+    /// A name that several have.
+    pub(super) ambiguous: Option<&'static str>,
 }
 
 pub(super) struct Person {
@@ -206,6 +208,22 @@ impl Memory {
         })
     }
 
+    /// All that are not refused, or none.
+    fn enrol_many(&mut self, offers: Vec<Offer>, review: Review, mut body: &[u8]) -> Result<Vec<Enrolment>> {
+        assert!((1..=MOST_OFFERS).contains(&offers.len()), "{} at a time", offers.len());
+        if self.room.is_some_and(|room| self.templates() + offers.len() > room) {
+            return Err(err!(Io, "the disk is full"));
+        }
+        let mut answers = Vec::new();
+        for Offer { subject, template, body: length } in offers {
+            let (own, rest) = body.split_at(length);
+            body = rest;
+            answers.push(self.enrol(subject, template, review, own)?);
+        }
+        assert!(body.is_empty(), "{} bytes too many", body.len());
+        Ok(answers)
+    }
+
     pub(super) fn templates(&self) -> usize {
         self.people.iter().map(|p| p.templates.len()).sum()
     }
@@ -225,18 +243,26 @@ impl Desk for Memory {
                 model: Some(MODEL),
                 templates: [].into(),
                 standings: [].into(),
+                reviews_due: 0,
                 keeps_crops: self.keeps_crops,
                 master_key: String::new(),
                 audit: 0,
             }),
             Command::Known { subject, model, sources } => {
                 self.asked.push(("known", sources.len()));
+                if self.ambiguous == Some(subject.record.name.as_str()) {
+                    return Err(err!(Usage, "say which {} is meant", subject.record.name.as_str()));
+                }
                 let known = sources.iter().map(|s| self.holds(&subject, model, s).is_some());
                 serde_json::to_value(known.collect::<Vec<bool>>())
             }
             Command::Enrol { subject, template, review } => {
                 self.asked.push(("enrol", 1));
                 serde_json::to_value(self.enrol(subject, template, review, &body)?)
+            }
+            Command::EnrolMany { offers, review } => {
+                self.asked.push(("enrol", offers.len()));
+                serde_json::to_value(self.enrol_many(offers, review, &body)?)
             }
             other => panic!("enrolment does not ask for {other:?}"),
         };

@@ -6,7 +6,11 @@
 //!      └ the folder's pictures; with `file`: that picture alone; with neither: the folder named as `name`
 //! ```
 //!
-//! Everything wrong with a file is told at once, with line numbers: nobody mends ten thousand rows one run at a time.
+//! Everything wrong with a file is told at once, with line numbers: nobody mends ten thousand rows one run at a time. A row about
+//! nothing that is there is wrong only if it may be a typing mistake for what has no row; see [`Unnamed`].
+
+mod text;
+mod unnamed;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -17,6 +21,8 @@ use csv::StringRecord;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 
+use self::text::{column, delimiter, not_utf8, sentence};
+pub(super) use self::unnamed::Unnamed;
 use super::details::{Details, moment};
 use crate::base::error::{Error, Result};
 use crate::gallery::dates::Edge;
@@ -91,8 +97,8 @@ impl Sheet {
         }
     }
 
-    /// Reads a file: CSV with a header line, or, if its name ends in `.jsonl`, an object a line. What is wrong with rows is
-    /// kept for [`Sheet::finish`].
+    /// Reads a file: CSV with a header line (between the columns: a comma, a semicolon or a tab), or, if its name ends in
+    /// `.jsonl`, an object a line. What is wrong with rows is kept for [`Sheet::finish`].
     ///
     /// # Errors
     /// `NoInput`, `Permission` or `Io`, when it cannot be read; `Data`, when it is too large.
@@ -106,7 +112,9 @@ impl Sheet {
         }
         let mut sheet =
             Self { path: path.to_owned(), rows: Vec::new(), places: HashMap::new(), mistakes: Vec::new() };
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl")) {
+        if let Some(why) = not_utf8(&bytes) {
+            sheet.mistake(1, why.to_owned());
+        } else if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl")) {
             sheet.json(&bytes);
         } else {
             sheet.csv(&bytes);
@@ -115,9 +123,14 @@ impl Sheet {
     }
 
     fn csv(&mut self, bytes: &[u8]) {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
+        let between = delimiter(bytes);
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(between)
+            .trim(csv::Trim::All)
+            .flexible(true)
+            .from_reader(bytes);
         let columns = match reader.headers() {
-            Ok(columns) => columns.clone(),
+            Ok(columns) => columns.iter().map(column).collect::<Vec<_>>(),
             Err(e) => return self.mistake(1, sentence(&e)),
         };
         if !self.knows(&columns) {
@@ -131,10 +144,17 @@ impl Sheet {
                     let line = row.position().map_or(0, csv::Position::line);
                     if row.len() == columns.len() {
                         let cells = columns.iter().zip(&row).filter(|(_, text)| !text.is_empty());
-                        let cells = cells.map(|(c, text)| (c.to_owned(), Cell::Text(text.to_owned())));
+                        let cells = cells.map(|(c, text)| (c.clone(), Cell::Text(text.to_owned())));
                         self.row(line, cells, self.mistakes.len());
                     } else {
-                        self.mistake(line, format!("{} values for {} columns", row.len(), columns.len()));
+                        let (values, of) = (row.len(), columns.len());
+                        let between = char::from(between).escape_default();
+                        self.mistake(
+                            line,
+                            format!(
+                                "{values} values for {of} columns; a value that holds a `{between}` stands in double quotes"
+                            ),
+                        );
                     }
                 }
                 Err(e) => {
@@ -149,10 +169,13 @@ impl Sheet {
     }
 
     /// True if the header line holds nothing unknown and nothing twice.
-    fn knows(&mut self, columns: &StringRecord) -> bool {
+    fn knows(&mut self, columns: &[String]) -> bool {
         let mut seen = BTreeSet::new();
+        if columns.is_empty() {
+            self.mistake(1, format!("expected a header line with some of {}", COLUMNS.join(", ")));
+        }
         for column in columns {
-            if !COLUMNS.contains(&column) {
+            if !COLUMNS.contains(&column.as_str()) {
                 self.mistake(1, unknown("column", column));
             } else if !seen.insert(column) {
                 self.mistake(1, format!("the column {column:?} is there twice"));
@@ -246,17 +269,21 @@ impl Sheet {
         }
     }
 
-    /// Ends with all mistakes, rows about nothing that is there among them.
+    /// Ends with all mistakes. Without one: the rows about nothing that is there, each with its line and what it names.
     ///
     /// # Errors
     /// `Data`, with each mistake and its line.
-    pub(super) fn finish(mut self) -> Result<()> {
-        for row in self.rows.iter().filter(|row| !row.used) {
-            let what = format!("there is no folder or picture {:?} beside it", row.place);
-            self.mistakes.push((row.line, what));
+    pub(super) fn finish(mut self, unnamed: &Unnamed) -> Result<Vec<(u64, String)>> {
+        let lost = self.rows.iter().filter(|row| !row.used).map(|row| (row.line, row.place.clone()));
+        let lost: Vec<(u64, String)> = lost.collect();
+        if self.mistakes.is_empty() && !lost.iter().any(|(_, place)| unnamed.instead_of(place).is_some()) {
+            return Ok(lost);
         }
-        if self.mistakes.is_empty() {
-            return Ok(());
+        for (line, place) in lost {
+            let or =
+                unnamed.instead_of(&place).map(|other| format!(", and {other:?} has no row: is it meant?"));
+            let what = format!("there is no folder or picture {place:?} beside it{}", or.unwrap_or_default());
+            self.mistakes.push((line, what));
         }
         self.mistakes.sort();
         let count = self.mistakes.len();
@@ -336,12 +363,4 @@ fn place(text: &str, most: usize) -> Result<String> {
 
 fn unknown(what: &str, name: &str) -> String {
     format!("unknown {what} {name:?}; there are {}", COLUMNS.join(", "))
-}
-
-/// The CSV reader's own words hold byte and record numbers, which help nobody.
-fn sentence(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { err, .. } => format!("field {} is not UTF-8", err.field() + 1),
-        _ => error.to_string(),
-    }
 }

@@ -39,7 +39,7 @@ pub use examine::{Examined, MAX_FILE, examine};
 pub use faces::Choice;
 pub use metadata::{COLUMNS, Sheet};
 pub use models::{FaceFinder, Models};
-pub use offer::describe;
+pub use offer::{describe, expect_lists};
 pub use outcome::{Outcome, Reason, Report, Seen, Tally};
 pub use walk::{Job, plan};
 

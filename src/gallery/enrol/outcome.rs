@@ -159,9 +159,19 @@ pub enum Reason {
         /// What was expected.
         detail: String,
     },
+    /// The metadata names a folder or a picture, and it is not there.
+    Missing {
+        /// Where it is named.
+        detail: String,
+    },
     /// The folder's name is no name for an identity.
     BadName {
         /// What is wrong with it.
+        detail: String,
+    },
+    /// Several identities may be meant.
+    Ambiguous {
+        /// Which.
         detail: String,
     },
 }
@@ -206,7 +216,9 @@ impl fmt::Display for Reason {
             Reason::NoEmbedding { detail }
             | Reason::Unreadable { detail }
             | Reason::Misplaced { detail }
-            | Reason::BadName { detail } => f.write_str(detail),
+            | Reason::Missing { detail }
+            | Reason::BadName { detail }
+            | Reason::Ambiguous { detail } => f.write_str(detail),
         }
     }
 }
@@ -243,6 +255,24 @@ fn list(f: &mut fmt::Formatter<'_>, faces: &[Seen]) -> fmt::Result {
 }
 
 impl Reason {
+    /// In a few words, for counts.
+    pub fn in_short(&self) -> String {
+        let short = match self {
+            Reason::NoFace { .. } => "no face",
+            Reason::SeveralFaces { .. } => "several faces",
+            Reason::NoSuchFace { .. } => "no such face",
+            Reason::Quality { refusal, .. } => return refusal.as_str().replace('_', " "),
+            Reason::Doubtful { .. } => "doubtful",
+            Reason::NoEmbedding { .. } => "no embedding",
+            Reason::Unreadable { .. } => "unreadable",
+            Reason::Misplaced { .. } => "misplaced",
+            Reason::Missing { .. } => "not there",
+            Reason::BadName { .. } => "no name",
+            Reason::Ambiguous { .. } => "ambiguous",
+        };
+        short.to_owned()
+    }
+
     /// A crop that is not good enough.
     pub(super) fn bad_face(refusal: Refusal, quality: &Quality, limits: &QualityLimits) -> Self {
         Reason::Quality { refusal, detail: explain(refusal, quality, limits) }

@@ -287,3 +287,21 @@ fn the_real_codec_and_aligner_enrol_and_refuse_and_cut_a_chip_if_crops_are_kept(
         "twice the box, inside the picture"
     );
 }
+
+#[test]
+fn two_faces_of_one_picture_are_two_sources_and_each_is_known_again() {
+    let mut bench = Bench::new();
+    let two = bench.write("two.jpg", "10,100,0.95,0 200,100,0.95,90");
+    let mut say = |number, name: &str| bench.enrol(Choice::Number(number), name, &two).to_string();
+    assert!(say(1, "Ana").starts_with("enrolled (new)"));
+    assert!(say(2, "Ben").starts_with("enrolled (new)"));
+    assert_eq!(
+        (say(1, "Ana"), say(2, "Ben")),
+        ("already enrolled".to_owned(), "already enrolled".to_owned())
+    );
+    // The other face is another face, whoever it is put to.
+    assert_ne!(say(2, "Ana"), "already enrolled");
+    let source = |of: usize| bench.memory.people[of].templates[0].data.source.sha256.clone();
+    assert_ne!(source(0), source(1));
+    assert!([source(0), source(1)].iter().all(|digest| digest.len() == 64));
+}

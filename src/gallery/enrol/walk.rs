@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::details::Details;
-use super::metadata::Sheet;
+use super::metadata::{Sheet, Unnamed};
 use super::outcome::Reason;
 use crate::bail;
 use crate::base::error::{Error, Kind, Result};
@@ -26,13 +26,14 @@ pub struct Job {
 
 /// Lists what the folder asks for. Hidden entries are skipped, and so is whatever lies beside the identities'
 /// folders, but pictures there are reported: they belong to nobody, unless the metadata says to whom. `base` is what is said of
-/// everybody; the metadata says more of some.
+/// everybody; the metadata says more of some, and what it says of what is not there is reported too.
 ///
 /// # Errors
 /// `NoInput` or `Permission`, when a folder cannot be read; `NoInput` when `root` holds nothing to enrol; `Data`, with all that is
 /// wrong with the metadata.
 pub fn plan(root: &Path, base: &Details, metadata: Option<Sheet>) -> Result<Vec<Job>> {
-    let mut planner = Planner { base, metadata, people: HashMap::new(), jobs: Vec::new() };
+    let (people, unnamed, jobs) = (HashMap::new(), Unnamed::default(), Vec::new());
+    let mut planner = Planner { base, metadata, people, unnamed, jobs };
     for path in entries(root)? {
         if path.is_dir() {
             planner.folder(&path)?;
@@ -40,8 +41,11 @@ pub fn plan(root: &Path, base: &Details, metadata: Option<Sheet>) -> Result<Vec<
             planner.stray(path)?;
         }
     }
-    if let Some(metadata) = planner.metadata {
-        metadata.finish()?;
+    if let Some(metadata) = planner.metadata.take() {
+        for (line, place) in metadata.finish(&planner.unnamed)? {
+            let detail = format!("line {line} of the metadata names it, and it is not there");
+            planner.refuse(root.join(place), None, Reason::Missing { detail });
+        }
     }
     if planner.jobs.is_empty() {
         bail!(NoInput, "{} holds no folder with pictures: expected <name>/<picture>.jpg", root.display());
@@ -54,6 +58,7 @@ struct Planner<'a> {
     metadata: Option<Sheet>,
     /// By external id, else by name: who it is, and the line of the metadata that said so first.
     people: HashMap<String, (Arc<Record>, Option<u64>)>,
+    unnamed: Unnamed,
     jobs: Vec<Job>,
 }
 
@@ -69,6 +74,7 @@ impl Planner<'_> {
         let name = match (told.name.clone().ok_or(()), own) {
             (Ok(name), _) | (Err(()), Ok(name)) => name,
             (Err(()), Err(detail)) => {
+                self.unnamed.place(&folder.file_name().unwrap_or_default().to_string_lossy());
                 self.refuse(folder.to_owned(), None, Reason::BadName { detail });
                 return Ok(());
             }
@@ -79,15 +85,25 @@ impl Planner<'_> {
             let detail = "the folder holds no picture".to_owned();
             self.refuse(folder.to_owned(), record.clone(), Reason::Misplaced { detail });
         }
+        let mut named = line.is_some();
+        self.unnamed.folder(text.unwrap_or_default(), None);
         for path in found {
             if !path.is_file() || !is_picture(&path) {
                 let detail = "no picture: expected a file named .jpg, .jpeg or .png".to_owned();
                 self.refuse(path, record.clone(), Reason::Misplaced { detail });
                 continue;
             }
-            let (told, of) = self.about(text, path.file_name().and_then(OsStr::to_str));
+            let file = path.file_name().and_then(OsStr::to_str);
+            let (told, of) = self.about(text, file);
+            if of == line {
+                self.unnamed.folder(text.unwrap_or_default(), file);
+            }
+            named |= of.is_some();
             let record = if of == line { record.clone() } else { self.record(told, &name, of)? };
             self.jobs.push(Job { path, record, refused: None });
+        }
+        if !named {
+            self.unnamed.place(text.unwrap_or_default());
         }
         Ok(())
     }
@@ -105,6 +121,7 @@ impl Planner<'_> {
                 self.wrong(line, "name: expected one: the picture lies in no folder".to_owned())
             }
             (None, None) => {
+                self.unnamed.place(&path.file_name().unwrap_or_default().to_string_lossy());
                 let detail = "lies in no identity's folder: expected <folder>/<name>/<picture>".to_owned();
                 self.refuse(path, None, Reason::Misplaced { detail });
             }

@@ -3,6 +3,7 @@
 use super::super::fixture::{Fake, Folder, Memory, options};
 use super::*;
 use crate::base::shutdown::{self, Stop};
+use crate::gallery::command::MOST_OFFERS;
 
 /// Never told to stop.
 fn never() -> (shutdown::Stopper, Stop) {
@@ -15,7 +16,7 @@ fn enrol(folder: &Folder, workers: usize, memory: &mut Memory) -> Result<(Tally,
     let mut finders: Vec<Fake> = (0..workers).map(|_| Fake::default()).collect();
     let mut reports = Vec::new();
     let tally = bulk::enrol(&jobs, &mut finders, memory, &options(), &stop, &mut |number, report| {
-        assert_eq!(number, reports.len() + 1, "in the folder's order");
+        assert_eq!(number, reports.len() + 1, "one after the other");
         reports.push(report.clone());
         Ok(())
     })?;
@@ -72,7 +73,7 @@ fn a_folder_is_enrolled_in_order_and_again_for_nothing() {
 
     let (again, _) = enrol(&folder, 1, &mut memory).expect("works");
     assert_eq!(again.to_string(), "0 enrolled, 2 already there, 5 refused");
-    assert_eq!(memory.asked.iter().filter(|(what, _)| *what == "enrol").count(), 2);
+    assert_eq!(memory.asked.iter().filter(|(what, _)| *what == "enrol").map(|(_, n)| n).sum::<usize>(), 2);
 }
 
 #[test]
@@ -115,14 +116,40 @@ fn what_was_acknowledged_before_a_failure_is_skipped_by_the_next_run() {
     let folder = crowd(3, 50);
     let mut memory = Memory { room: Some(40), ..Memory::default() };
     let failed = enrol(&folder, 4, &mut memory).expect_err("full");
-    assert_eq!((failed.kind(), memory.templates()), (Kind::Io, 40));
+    let there = memory.templates();
+    assert_eq!(failed.kind(), Kind::Io);
+    assert!(
+        (40 - MOST_OFFERS + 1..=40).contains(&there),
+        "{there}: one command's pictures at most are missing"
+    );
     memory.room = None;
     let (tally, reports) = enrol(&folder, 4, &mut memory).expect("works");
-    assert_eq!((tally.already_there, tally.enrolled, tally.refused), (40, 88, 22));
+    assert_eq!((tally.already_there, tally.enrolled, tally.refused), (there, 128 - there, 22));
     assert_eq!(reports.len(), 150);
     let mut whole = Memory::default();
     enrol(&folder, 1, &mut whole).expect("works");
     assert_eq!(memory.contents(), whole.contents(), "as if nothing had happened");
+}
+
+#[test]
+fn faces_are_offered_as_many_at_a_time_as_are_ready() {
+    let folder = crowd(1, 200);
+    let mut memory = Memory::default();
+    let (tally, _) = enrol(&folder, 4, &mut memory).expect("works");
+    let offered: Vec<usize> =
+        memory.asked.iter().filter(|(what, _)| *what == "enrol").map(|(_, count)| *count).collect();
+    assert_eq!(offered.iter().sum::<usize>(), tally.enrolled);
+    assert!(offered.iter().all(|count| (1..=MOST_OFFERS).contains(count)), "{offered:?}");
+}
+
+#[test]
+fn who_cannot_be_told_from_somebody_else_is_refused_and_the_others_go_on() {
+    let folder = crowd(3, 10);
+    let mut memory = Memory { ambiguous: Some("p001"), ..Memory::default() };
+    let (tally, reports) = enrol(&folder, 2, &mut memory).expect("works");
+    let refused = reports.iter().filter(|report| report.to_string().contains("which p001 is meant"));
+    assert_eq!((refused.count(), tally.reported()), (10, 30));
+    assert_eq!(memory.people.iter().map(|p| p.record.name.as_str()).collect::<Vec<_>>(), ["p000", "p002"]);
 }
 
 #[test]
@@ -165,7 +192,8 @@ fn a_failing_worker_or_a_reader_that_left_ends_the_run_with_what_was_done() {
     let mut fakes = [Fake::default(), Fake::default()];
     let failed = bulk::enrol(&jobs, &mut fakes, &mut memory, &options(), &stop, &mut left);
     assert_eq!(failed.expect_err("left").to_string(), "nobody reads");
-    assert_eq!(memory.templates(), 4, "the first of five is refused");
+    let there = memory.templates();
+    assert!((4..4 + MOST_OFFERS).contains(&there), "{there}: the first of five is refused");
     let nobody: &mut [Fake] = &mut [];
     let failed = bulk::enrol(&jobs, nobody, &mut memory, &options(), &stop, &mut |_, _| Ok(()));
     assert_eq!(failed.expect_err("no models").kind(), Kind::Software);

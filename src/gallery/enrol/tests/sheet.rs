@@ -203,6 +203,72 @@ fn two_files_of_metadata_are_one_too_many_and_another_place_may_be_named() {
     assert_eq!(Sheet::read(&folder.root().join("none.csv")).expect_err("missing").kind(), Kind::NoInput);
 }
 
+#[test]
+fn semicolons_tabs_and_spelled_out_columns_are_read_as_spreadsheets_write_them() {
+    for between in [";", "\t"] {
+        let folder = folder();
+        let text = "\u{feff}Folder,File,Name,External ID,Lists,Purpose\r\n\
+                    4711,,Ana Beltrán,hr-4711,\"staff; visitors\",\"at the door| say\"\r\n\
+                    ,,José,x-1,,\r\n\
+                    ,stray.jpg,Carla,,staff,\r\n";
+        folder.write("metadata.csv", text.replace(',', between).replace('|', ","));
+        assert_eq!(told(&folder), EXPECTED, "{between:?}");
+    }
+}
+
+#[test]
+fn a_row_too_many_is_reported_unless_it_may_be_meant_for_what_has_no_row() {
+    let folder = folder();
+    let rows = "folder,file,name\n4711,,Ana\nBerta,,\nJosé,,\n,stray.jpg,Carla\n";
+    folder.write("metadata.csv", format!("{rows}Nobody,,\n,Nobody/1.jpg,Dora\n"));
+    let jobs = jobs(&folder).expect("a plan");
+    let missing: Vec<String> = jobs
+        .iter()
+        .filter_map(|job| match &job.refused {
+            Some(Reason::Missing { detail }) => Some(format!("{}: {detail}", job.path.display())),
+            _ => None,
+        })
+        .map(|text| text.replace(&format!("{}/", folder.root().display()), ""))
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            "Nobody: line 6 of the metadata names it, and it is not there",
+            "Nobody/1.jpg: line 7 of the metadata names it, and it is not there"
+        ]
+    );
+    assert_eq!(jobs.len(), 7);
+    // The folder's picture is meant, and would be somebody else's.
+    folder.write("metadata.csv", format!("{rows},Berta/2.jpg,Dora\n"));
+    let said = mistakes(&folder);
+    assert!(
+        said.contains("\"Berta/2.jpg\" beside it, and \"Berta/1.jpg\" has no row: is it meant?"),
+        "{said}"
+    );
+    folder.write("metadata.csv", format!("{rows},Berta/1.jpg,Berta\n,Berta/2.jpg,Dora\n"));
+    assert!(super::sheet::jobs(&folder).is_ok(), "its other picture has a row of its own");
+    folder.write("metadata.csv", "folder,name\n4711,Ana\nNobody,\n");
+    assert!(mistakes(&folder).contains("\"Nobody\" beside it, and \"Berta\" has no row"));
+}
+
+#[test]
+fn a_file_without_a_header_or_in_another_encoding_is_told() {
+    let folder = folder();
+    for (bytes, part) in [
+        (&b""[..], "line 1: expected a header line with some of folder, file"),
+        (b"\n\n", "line 1: expected a header line"),
+        (b"\xFF\xFEf\0o\0", "line 1: the file is in UTF-16: save it as UTF-8"),
+        (
+            b"folder;name\n4711;Ana;\n",
+            "line 2: 3 values for 2 columns; a value that holds a `;` stands in double quotes",
+        ),
+    ] {
+        folder.write("metadata.csv", bytes);
+        let said = mistakes(&folder);
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_the_file_holds_is_read_or_told(bytes: Vec<u8>, json: bool) {
