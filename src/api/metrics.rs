@@ -271,6 +271,9 @@ pub const METRICS: &[Metric] = &[
     global!("watchlistd_gallery_generation", "gauge", "Generation of the gallery that is searched.", |s| s
         .gallery
         .generation),
+    global!("watchlistd_gallery_reviews_due", "gauge", "Identities whose review date has come.", |s| s
+        .gallery
+        .reviews_due),
     global!("watchlistd_searches_total", "counter", "Searches of the gallery.", |s| s.gallery.searches),
     global!("watchlistd_search_seconds_total", "counter", "Time spent searching.", |s| s.gallery.search_s),
     global!("watchlistd_events_accepted_total", "counter", "Events taken for publishing.", |s| s

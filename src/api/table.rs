@@ -24,9 +24,10 @@ pub fn render(s: &Snapshot) -> String {
         "inference: {} on {}, {} workers, {} failures",
         i.embedder, i.device, i.workers, i.failures
     );
+    let reviews = if g.reviews_due == 0 { String::new() } else { format!(", {} reviews due", g.reviews_due) };
     let _ = writeln!(
         out,
-        "gallery: {} identities, {} templates, generation {}, {} index",
+        "gallery: {} identities, {} templates, generation {}, {} index{reviews}",
         g.identities, g.templates, g.generation, g.index
     );
     let sinks: Vec<String> = e.sinks.iter().map(sink).collect();

@@ -70,6 +70,11 @@ impl SimulatedClock {
         now.mono += by;
         now.wall = now.wall.checked_add(by).unwrap_or(Timestamp::MAX);
     }
+
+    /// Sets the wall clock, forward or back. The monotonic one does not notice.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wall = wall;
+    }
 }
 
 impl Clock for SimulatedClock {

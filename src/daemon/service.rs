@@ -188,9 +188,8 @@ impl Daemon {
         for (camera, error) in self.live.apply(&config, &changes) {
             tracing::error!(%camera, error = error.chain(), "could not be started; reload to try again");
         }
-        if let Err(error) = self.around.custody.reloaded(&config) {
-            tracing::error!(error = error.chain(), "the change of thresholds could not be put on record");
-        }
+        let (model, threshold) = self.live.model();
+        self.around.custody.reloaded(&config, model, threshold);
         // An operator who corrected a password should not have to wait for it to be tried.
         self.live.retry_waiting();
         tracing::info!(

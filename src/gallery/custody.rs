@@ -1,19 +1,32 @@
 //! The gallery as the daemon has it: one keeper for all who ask, and the snapshots it puts into use.
+//!
+//! ```text
+//!  commands ──▶ keeper (one at a time) ──swap──▶ shared ◀── searches
+//!                  ▲                     └─told─▶ swaps ──▶ the gallery thread: tend(), when nobody has the keeper
+//!                  └──────────────────────────────────────────────┘   ▲
+//!  main thread ── reloaded(), set_embedders(): left here, and told ───┘   it never waits for the keeper
+//! ```
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use jiff::Timestamp;
 
-use super::keeper::{Keeper, Model, Opening, Seen};
-use super::life;
+use super::keeper::{Keeper, Model, Offered, Opening, Thresholds, hold, try_hold};
+use super::life::{self, Reviews};
 use super::lock::Holder;
 use super::shared::SharedGallery;
+use super::snapshot::Warning;
 use super::succession::Embedders;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::config::Config;
 use crate::infer::models::Models;
+use crate::types::ids::ModelId;
+
+/// While somebody has the keeper: how long until it is looked again whether it is free.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// A running daemon's gallery. Shared, cheap to clone.
 #[derive(Clone)]
@@ -22,8 +35,14 @@ pub struct Custody {
     pub keeper: Arc<Mutex<Keeper>>,
     /// What searches use.
     pub shared: Arc<SharedGallery>,
-    /// Told of every snapshot that comes into use. One thread listens.
-    pub swaps: Receiver<Seen>,
+    /// Told that another snapshot is in use, or that there is something to tend: once for all that came since. One thread
+    /// listens.
+    pub swaps: Receiver<()>,
+    told: Sender<()>,
+    warnings: Arc<Mutex<Vec<Warning>>>,
+    /// Thresholds of a configuration that was read again, until they are on record.
+    thresholds: Arc<Mutex<Option<(Thresholds, ModelId, f32)>>>,
+    embedders: Offered,
 }
 
 impl Custody {
@@ -34,29 +53,55 @@ impl Custody {
     pub fn open(config: &Config, models: &Models, clock: Arc<dyn Clock>) -> Result<Self> {
         let holder = Holder::this("run", Some(config.control.socket.clone()));
         let model = Model::configured(models, &config.decide);
-        let opening = Opening::configured(&config.gallery, Some(model), holder, clock);
-        let (told, swaps) = unbounded();
-        let (mut keeper, notice) = Keeper::open(opening, Box::new(move |seen| drop(told.send(seen))))?;
+        let custody = Self::of(Opening::configured(&config.gallery, Some(model), holder, clock))?;
+        hold(&custody.keeper).note_thresholds(&Thresholds::of(config))?;
+        Ok(custody)
+    }
+
+    /// Opens a gallery. What came due while nobody looked happens before the first search: who expired meanwhile is not found.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`].
+    pub fn of(opening: Opening) -> Result<Self> {
+        let (told, swaps) = bounded(1);
+        let warnings: Arc<Mutex<Vec<Warning>>> = Arc::default();
+        let (tell, warned) = (told.clone(), warnings.clone());
+        let on_swap = move |seen: super::keeper::Seen| {
+            locked(&warned).extend(seen.warnings);
+            // Full: who listens has not looked yet, and will see this one too.
+            let _ = tell.try_send(());
+        };
+        let (mut keeper, notice) = Keeper::open(opening, Box::new(on_swap))?;
         if let Some(notice) = notice {
             notice.to_string().lines().for_each(|line| tracing::warn!("{line}"));
         }
-        keeper.note_thresholds(config)?;
-        let shared = keeper.shared();
-        Ok(Self { keeper: Arc::new(Mutex::new(keeper)), shared, swaps })
+        keeper.catch_up();
+        let (shared, embedders) = (keeper.shared(), keeper.embedders());
+        let keeper = Arc::new(Mutex::new(keeper));
+        Ok(Self { keeper, shared, swaps, told, warnings, thresholds: Arc::default(), embedders })
+    }
+
+    /// What an operator should know of the snapshots that came into use since this was asked.
+    pub fn warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut *locked(&self.warnings))
     }
 
     /// How long until there may be something to tend.
     pub fn wait(&self) -> Duration {
+        if locked(&self.thresholds).is_some() {
+            return BUSY;
+        }
         // Whoever is at it now may take long; there is time until the next look.
-        self.keeper.try_lock().map_or(Duration::from_secs(1), |keeper| keeper.wait()).min(life::MAX_WAIT)
+        try_hold(&self.keeper).map_or(BUSY, |keeper| keeper.wait()).min(life::MAX_WAIT)
     }
 
-    /// Starts and ends what is due, and builds the base again when too much lies beside it.
+    /// Starts and ends what is due, puts thresholds on record, and builds the base again when too much lies beside it. What needs
+    /// the keeper is left for the next time if somebody has it.
     ///
     /// # Errors
     /// When the store cannot be written; it is tried again.
     pub fn tend(&self) -> Result<()> {
-        self.lock().tick()?;
+        let kept = try_hold(&self.keeper).map_or(Ok(()), |mut keeper| self.catch_up(&mut keeper));
         let current = self.shared.current();
         if current.wants_rebuilding() {
             // Beside: commands and searches go on.
@@ -64,25 +109,48 @@ impl Custody {
             if let Some(warning) = warning {
                 tracing::warn!("{warning}");
             }
-            self.lock().stand_on(&rebuilt)?;
+            drop(current);
+            self.shared.stand_on(&rebuilt)?;
+        }
+        kept
+    }
+
+    fn catch_up(&self, keeper: &mut Keeper) -> Result<()> {
+        keeper.wipe_again();
+        keeper.tick()?;
+        let waiting = locked(&self.thresholds).clone();
+        if let Some(waiting) = waiting {
+            let (thresholds, model, threshold) = &waiting;
+            keeper.note_thresholds(thresholds)?;
+            keeper.note_model_threshold(*model, *threshold)?;
+            // Another reload may have come meanwhile.
+            locked(&self.thresholds).take_if(|now| *now == waiting);
         }
         Ok(())
     }
 
+    /// Review dates that have come now, in all and since then; and which moment now is. `None`, if somebody has the keeper.
+    pub fn reviews_due(&self, since: Timestamp) -> Option<(Reviews, Timestamp)> {
+        try_hold(&self.keeper).map(|keeper| keeper.reviews_due(since))
+    }
+
     /// From now on the model can be switched.
     pub fn set_embedders(&self, embedders: Arc<dyn Embedders>) {
-        self.lock().set_embedders(embedders);
+        *locked(&self.embedders) = Some(embedders);
     }
 
-    /// The configuration was read again.
-    ///
-    /// # Errors
-    /// As a commit.
-    pub fn reloaded(&self, config: &Config) -> Result<()> {
-        self.lock().note_thresholds(config)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Keeper> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The configuration was read again. `model` is the one that faces are embedded with, and `own` its own threshold. Thresholds
+    /// come on record when nobody has the keeper; a daemon that ends before does it at the next start.
+    pub fn reloaded(&self, config: &Config, model: ModelId, own: f32) {
+        let threshold = config.decide.threshold.unwrap_or(own);
+        *locked(&self.thresholds) = Some((Thresholds::of(config), model, threshold));
+        let _ = self.told.try_send(());
     }
 }
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -55,11 +55,21 @@ pub fn standing_after_change(
     if same { standing } else { after.standing_at(now) }
 }
 
+/// Identities that somebody should look at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reviews {
+    /// Whose review date has come.
+    pub due: u64,
+    /// Those of them whose date came since it was last asked.
+    pub new: u64,
+}
+
 /// One identity, as far as the clock matters.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     from: Option<Timestamp>,
     until: Option<Timestamp>,
+    review: Option<Timestamp>,
     standing: Standing,
 }
 
@@ -88,12 +98,14 @@ impl Life {
     }
 }
 
-/// Which identity's time comes when. Every call but `due` costs O(log n); `due` so much for each step it returns.
+/// Which identity's time comes when. A call costs O(log n), and `due` and `reviews_due` for each step or review that they tell.
 #[derive(Debug, Default)]
 pub struct Schedule {
     lives: BTreeMap<IdentityId, Life>,
     /// Of those whose life has another step.
     queue: BTreeSet<(Timestamp, IdentityId)>,
+    /// Of those that somebody should look at again, whatever their standing.
+    reviews: BTreeSet<(Timestamp, IdentityId)>,
 }
 
 impl Schedule {
@@ -104,13 +116,18 @@ impl Schedule {
 
     /// Takes an identity in, or its changed record: the record's validity and the standing that is stored for it.
     pub fn set(&mut self, id: IdentityId, record: &Record, standing: Standing) {
-        self.put(id, Life { from: record.valid_from, until: record.valid_until, standing });
+        let &Record { valid_from, valid_until, review, .. } = record;
+        self.put(id, Life { from: valid_from, until: valid_until, review, standing });
     }
 
     /// The identity is gone.
     pub fn remove(&mut self, id: IdentityId) {
-        if let Some(next) = self.lives.remove(&id).and_then(|life| life.next()) {
+        let Some(life) = self.lives.remove(&id) else { return };
+        if let Some(next) = life.next() {
             self.queue.remove(&(next, id));
+        }
+        if let Some(review) = life.review {
+            self.reviews.remove(&(review, id));
         }
     }
 
@@ -151,6 +168,15 @@ impl Schedule {
         }
     }
 
+    /// How many review dates have come at `now`, in all and after `since`. They stay until somebody notes the review.
+    pub fn reviews_due(&self, since: Timestamp, now: Timestamp) -> Reviews {
+        let due = self.reviews.iter().take_while(|(review, _)| *review <= now);
+        due.fold(Reviews::default(), |sum, (review, _)| Reviews {
+            due: sum.due + 1,
+            new: sum.new + u64::from(*review > since),
+        })
+    }
+
     /// Identities known, in any standing.
     pub fn len(&self) -> usize {
         self.lives.len()
@@ -164,6 +190,7 @@ impl Schedule {
     fn put(&mut self, id: IdentityId, life: Life) {
         self.remove(id);
         self.queue.extend(life.next().map(|next| (next, id)));
+        self.reviews.extend(life.review.map(|review| (review, id)));
         self.lives.insert(id, life);
     }
 }

@@ -34,15 +34,14 @@ use crate::err;
 use crate::events::EventMaker;
 use crate::gallery::GallerySnapshot;
 use crate::gallery::custody::Custody;
-use crate::gallery::keeper::Seen;
-use crate::gallery::life;
+use crate::gallery::rounds::Rounds;
 use crate::gallery::snapshot::Warning;
 use crate::infer::models::Models;
 use crate::sinks::Publisher;
 use crate::source::supervisor::{Handle, Opener, Supervisor};
 use crate::stats::{Stats, recognising_within};
 use crate::types::decision::Decision;
-use crate::types::ids::CameraId;
+use crate::types::ids::{CameraId, ModelId};
 
 /// How long a reload waits for a camera that it closes.
 const RECONNECT: Duration = Duration::from_secs(3);
@@ -126,10 +125,21 @@ impl Live {
             live.add(camera, config)?;
         }
         // Only now: whoever switches the model finds workers that follow.
-        let stats = live.around.stats.clone();
-        let embedders = LiveEmbedders::new(config.clone(), plan.workers, live.fittings.clone(), stats);
-        live.around.custody.set_embedders(Arc::new(embedders));
+        live.offer_embedders(config);
         Ok(live)
+    }
+
+    /// Another model comes with these settings.
+    fn offer_embedders(&self, config: &Config) {
+        let (workers, stats) = (self.workers.len(), self.around.stats.clone());
+        let embedders = LiveEmbedders::new(config.clone(), workers, self.fittings.clone(), stats);
+        self.around.custody.set_embedders(Arc::new(embedders));
+    }
+
+    /// The model that faces are embedded with, and its own threshold.
+    pub fn model(&self) -> (ModelId, f32) {
+        let fitting = self.fittings.current();
+        (fitting.model, fitting.threshold)
     }
 
     /// Applies a reload. An untouched camera loses no frame. Answers which cameras could not be started, and why; the
@@ -138,6 +148,7 @@ impl Live {
         // Thresholds first: a camera that comes with this reload is decided on with them.
         let policy = Policy::of(config, self.default_threshold);
         let _ = self.judge.send(Message::Policy(Box::new(policy)));
+        self.offer_embedders(config);
         let mut failed = Vec::new();
         for id in &changes.removed {
             self.remove(id, RECONNECT);
@@ -307,29 +318,19 @@ fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopp
 }
 
 fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>) {
-    let mut failing = false;
+    let mut rounds = Rounds::new(around.custody.clone());
     loop {
-        let wait = if failing { life::MAX_WAIT } else { around.custody.wait() };
         select! {
-            recv(around.custody.swaps) -> seen => if let Ok(Seen { snapshot, warnings }) = seen {
-                note_gallery(&snapshot, &warnings, &around.stats);
+            recv(around.custody.swaps) -> _ => {
+                let snapshot = around.custody.shared.current();
+                note_gallery(&snapshot, &around.custody.warnings(), &around.stats);
                 let _ = judge.send(Message::Gallery);
             },
             recv(stop.closed()) -> _ => return,
-            default(wait) => {}
+            default(rounds.wait()) => {}
         }
-        match beat.work(|| around.custody.tend()) {
-            Ok(()) => failing = false,
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(
-                        error = error.chain(),
-                        "the gallery could not be kept up to date; trying again"
-                    );
-                }
-                failing = true;
-            }
-        }
+        beat.work(|| rounds.look());
+        around.stats.gallery.reviews_due(rounds.reviews_due());
     }
 }
 

@@ -154,6 +154,7 @@ pub struct GalleryStats {
     identities: Gauge,
     templates: Gauge,
     generation: Gauge,
+    reviews_due: Gauge,
     /// Searches.
     pub search: Arc<Timing>,
 }
@@ -167,6 +168,11 @@ impl GalleryStats {
         self.generation.set(generation);
     }
 
+    /// So many identities' review dates have come.
+    pub fn reviews_due(&self, reviews: u64) {
+        self.reviews_due.set(reviews);
+    }
+
     fn snapshot(&self) -> GallerySnapshot {
         let index = *self.index.lock().unwrap_or_else(PoisonError::into_inner);
         GallerySnapshot {
@@ -174,6 +180,7 @@ impl GalleryStats {
             identities: self.identities.get(),
             templates: self.templates.get(),
             generation: self.generation.get(),
+            reviews_due: self.reviews_due.get(),
             searches: self.search.runs(),
             search_s: self.search.seconds(),
         }

@@ -72,6 +72,9 @@ pub struct GallerySnapshot {
     pub templates: u64,
     /// Generation of the snapshot.
     pub generation: u64,
+    /// Identities whose review date has come.
+    #[serde(default)]
+    pub reviews_due: u64,
     /// Searches made.
     pub searches: u64,
     /// Time spent on them, in seconds.
