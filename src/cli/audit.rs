@@ -43,6 +43,15 @@ pub(super) enum AuditCommand {
     },
     /// Print the count and the MAC of the last entry, to be kept off the box.
     Head,
+    /// Take the log as it is, although the head kept on this box says otherwise: after a backup was put in its place, say.
+    ///
+    /// Look at it first with `audit verify --head` and a head that was kept off the box. An entry says that this was done,
+    /// by whom, and what the head was. Exit status 1 when other problems are found.
+    AcceptHead {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show entries, oldest first.
     Show(ShowArgs),
     /// Show who was on which list at some time.
@@ -85,6 +94,7 @@ impl AuditCommand {
         match self {
             Self::Verify { head } => verify(head, client),
             Self::Head => head(client),
+            Self::AcceptHead { yes } => accept_head(yes, client),
             Self::Show(args) => show(args, client),
             Self::At { time } => at(&time, client),
         }
@@ -116,6 +126,24 @@ fn head(client: &mut Client) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn accept_head(yes: bool, client: &mut Client) -> Result<ExitCode> {
+    client.console.can_confirm(yes)?;
+    let question = "The head kept on this box is written anew, from the audit log as it is. If entries were cut off or written anew, \
+                    only a head that was kept elsewhere shows it from then on.\nType accept to go on: ";
+    if !client.console.confirm(yes, question, "accept")? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let report: AuditReport = client.ask(Command::AuditAcceptHead)?;
+    client.console.show(&report, |_| {
+        let about = table::fields(&[
+            ("entries", Some(report.entries.to_string())),
+            ("head kept on this box", Some(report.head.clone())),
+        ]);
+        about + &health::problems(&report.problems)
+    })?;
+    Ok(health::verdict(&report.problems))
+}
+
 fn show(args: ShowArgs, client: &mut Client) -> Result<ExitCode> {
     let time = |option: &str, text: Option<String>, edge| {
         text.map(|text| moment(option, &text, edge, &client.console)).transpose()
@@ -129,6 +157,9 @@ fn show(args: ShowArgs, client: &mut Client) -> Result<ExitCode> {
     };
     let entries: Vec<AuditEntry> = client.ask(Command::AuditShow { filter })?;
     client.console.show_all(&ENTRIES, &entries, entry_row)?;
+    if entries.is_empty() {
+        client.console.tell("No entry fits.");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

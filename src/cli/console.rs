@@ -18,6 +18,8 @@ use super::output;
 use super::table::{self, Column};
 use crate::base::error::{Error, Kind, Result};
 use crate::gallery::command::SecretText;
+use crate::gallery::dates;
+use crate::gallery::escrow::LEAST_CHARS;
 use crate::{bail, err};
 
 /// Somebody who can be asked.
@@ -69,7 +71,10 @@ impl Console {
             json,
             width: terminal_width(),
             bar: io::stderr().is_terminal(),
-            zone: TimeZone::system(),
+            zone: dates::zone().unwrap_or_else(|why| {
+                output::tell(&format!("watchlistd: {why}; times are in UTC"));
+                TimeZone::UTC
+            }),
             now: Timestamp::now(),
         }
     }
@@ -111,6 +116,20 @@ impl Console {
         self.print(&text)
     }
 
+    /// Prints a list as JSON with one object a line, or something about it in words.
+    ///
+    /// # Errors
+    /// `Io`, when standard output is closed.
+    pub fn show_each<T: Serialize>(
+        &mut self,
+        items: &[T],
+        words: impl FnOnce(&Self) -> String,
+    ) -> Result<()> {
+        let text =
+            if self.json { items.iter().map(json_line).collect::<Result<String>>()? } else { words(self) };
+        self.print(&text)
+    }
+
     /// A table that fits the terminal.
     pub fn table(&self, columns: &[Column], rows: Vec<Vec<String>>) -> String {
         table::render(columns, rows, self.width)
@@ -145,6 +164,20 @@ impl Console {
         Ok(())
     }
 
+    /// As [`Console::can_confirm`], of a command that can be undone by another.
+    ///
+    /// # Errors
+    /// As [`Console::can_confirm`].
+    pub fn can_agree(&self, yes: bool) -> Result<()> {
+        if !yes && self.operator.is_none() {
+            bail!(
+                Usage,
+                "this changes whom the cameras find, and there is no terminal to ask at; add --yes if you are sure"
+            );
+        }
+        Ok(())
+    }
+
     /// True if the operator types the word, or said `--yes`. Otherwise it is told that nothing was changed.
     ///
     /// # Errors
@@ -162,7 +195,7 @@ impl Console {
     /// A new passphrase, typed twice.
     ///
     /// # Errors
-    /// `Usage`, without a terminal; `Data`, when it is empty or the two differ; `Io`.
+    /// `Usage`, without a terminal or when it is too short; `Data`, when the two differ; `Io`.
     pub fn new_passphrase(&mut self) -> Result<SecretText> {
         let Some(operator) = self.operator.as_mut() else {
             bail!(
@@ -171,8 +204,9 @@ impl Console {
             );
         };
         let first = operator.secret("Passphrase: ")?;
-        if first.expose().is_empty() {
-            bail!(Data, "the passphrase is empty");
+        // Before it is typed again for nothing.
+        if first.expose().chars().count() < LEAST_CHARS {
+            bail!(Usage, "the passphrase has fewer than {LEAST_CHARS} characters: it could be guessed");
         }
         if operator.secret("The same again: ")? != first {
             bail!(Data, "the two passphrases differ");
@@ -328,10 +362,14 @@ mod tests {
     #[test]
     fn a_new_passphrase_is_typed_twice() {
         let new = |types| console(false, types).0.new_passphrase();
-        assert_eq!(new(Some(vec!["tulip", "tulip"])).expect("twice the same").expose(), "tulip");
-        for (types, kind) in
-            [(Some(vec!["tulip", "rose"]), Kind::Data), (Some(vec!["", ""]), Kind::Data), (None, Kind::Usage)]
-        {
+        let long = "tulip and rose";
+        assert_eq!(new(Some(vec![long, long])).expect("twice the same").expose(), long);
+        for (types, kind) in [
+            (Some(vec![long, "tulip or roses"]), Kind::Data),
+            (Some(vec!["tulip", "tulip"]), Kind::Usage),
+            (Some(vec!["", ""]), Kind::Usage),
+            (None, Kind::Usage),
+        ] {
             let error = new(types).expect_err("no passphrase");
             assert_eq!(error.kind(), kind);
             assert!(!error.chain().contains("tulip"), "{error}");

@@ -20,10 +20,12 @@ use crate::api::control;
 use crate::base::clock::SystemClock;
 use crate::base::error::{Kind, Result};
 use crate::config::Config;
+use crate::daemon::logging;
 use crate::gallery::Keeper;
 use crate::gallery::command::{Command, Desk, Progress};
 use crate::gallery::keeper::{Damaged, Model, Opening, Own};
 use crate::gallery::lock::Holder;
+use crate::gallery::master::KeySource;
 use crate::gallery::succession::ToolEmbedders;
 use crate::{bail, err};
 
@@ -62,16 +64,18 @@ pub enum Store {
     There,
     /// It is made if it is missing.
     MadeIfMissing,
+    /// It is made if it is missing, under a master key that is there already.
+    MadeUnderItsKey,
 }
 
 impl Store {
     /// What the command needs: one that only looks, or changes what is there, makes no store.
     pub fn for_command(command: &Command) -> Self {
         match command {
-            Command::Import { dry_run: false, .. }
-            | Command::Restore { .. }
-            | Command::SetList { .. }
-            | Command::Trust { .. } => Store::MadeIfMissing,
+            Command::Restore { .. } | Command::RestorePreview { .. } => Store::MadeUnderItsKey,
+            Command::Import { .. } | Command::SetList { .. } | Command::Trusted | Command::Trust { .. } => {
+                Store::MadeIfMissing
+            }
             _ => Store::There,
         }
     }
@@ -107,7 +111,9 @@ fn choose(
     }
     let path = &config.gallery.path;
     // Where it cannot be told, opening the store says why.
-    if need.store == Store::There && matches!(path.try_exists(), Ok(false)) {
+    let never = matches!(path.try_exists(), Ok(false))
+        && matches!(path.with_extension("head").try_exists(), Ok(false));
+    if need.store == Store::There && never {
         bail!(
             NoInput,
             "no daemon answers at {}, and there is no gallery at {}; enrol somebody first (watchlistd enroll), or name the \
@@ -130,15 +136,29 @@ fn over_socket(config: &Config) -> Result<Option<Opened>> {
 
 /// The store, opened by this process.
 fn own(config: &Config, need: &Need) -> Result<Opened> {
+    logging::init_for_tools();
     let holder = Holder::this("gallery command", None);
     let clock = Arc::new(SystemClock::new());
     let mut opening = Opening::configured(&config.gallery, need.model.clone(), holder, clock);
     if let Some(file) = &need.key_file {
         opening = opening.with_key_file(file)?;
+    } else if need.store == Store::MadeUnderItsKey {
+        opening = opening.with_no_new_key().map_err(|why| {
+            err!(
+                Config,
+                "{}: there is no gallery yet, and a restore makes no master key, for the backup needs its own. Get it back first, then \
+                 restore: watchlistd gallery key recover EXPORT --out {}",
+                config.gallery.path.display(),
+                KeySource::of_process(&config.gallery).path().display()
+            )
+            .because(why)
+        })?;
     }
     let (mut keeper, notice) = match Keeper::open(opening.clone(), Box::new(drop)) {
-        // It can still be looked at.
-        Err(why) if why.kind() == Kind::Data => return Ok(Box::new(Damaged::open(opening, why)?)),
+        // It can still be looked at, and replaced by a backup.
+        Err(why) if why.kind() == Kind::Data => {
+            return Ok(Box::new(Damaged::open(opening, control::Peer::this_process().actor(), why)?));
+        }
         opened => opened?,
     };
     keeper.set_embedders(Arc::new(ToolEmbedders::new(config.clone())));
@@ -341,6 +361,9 @@ mod tests {
             assert!(missing.to_string().contains(word), "{missing}");
         }
         opened(&need(None, Store::MadeIfMissing)).expect("it is made");
+        // One that is gone is no new one: who opens it says so.
+        std::fs::write(dir.path().join("gallery.head"), b"").expect("writable");
+        opened(&need(None, Store::There)).expect("told by the keeper");
         std::fs::write(dir.path().join("gallery.db"), b"").expect("writable");
         opened(&need(Some("/k"), Store::There)).expect("with a key of its own");
     }

@@ -64,6 +64,9 @@ pub fn check_target(option: &str, path: &Path, extensions: &[&str]) -> Result<()
     if !extensions.is_empty() && !extension.is_some_and(|e| extensions.contains(&e.as_str())) {
         bail!(Usage, "{option} {shown}: expected a name that ends in .{}", extensions.join(", ."));
     }
+    if path == Path::new("-") {
+        bail!(Usage, "{option} -: standard output is for the report; name a file");
+    }
     if path.is_dir() {
         bail!(CannotCreate, "{option} {shown}: is a folder; expected a file");
     }
@@ -189,6 +192,7 @@ mod tests {
         assert_eq!(kind("a.JPG"), None);
         assert_eq!(kind("a.bmp"), Some(Kind::Usage));
         assert_eq!(kind("png"), Some(Kind::Usage));
+        assert_eq!(check_new("--out", Path::new("-")).expect_err("no file").kind(), Kind::Usage);
         assert_eq!(kind("missing/a.png"), Some(Kind::CannotCreate));
         std::fs::create_dir(dir.path().join("folder.png")).expect("writable");
         assert_eq!(kind("folder.png"), Some(Kind::CannotCreate));

@@ -52,9 +52,9 @@ pub(super) fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
 
 pub(super) fn switch_with(args: &SwitchArgs, client: &mut Client) -> Result<ExitCode> {
     let yes = args.yes || args.dry_run;
-    client.console.can_confirm(yes)?;
     // The daemon works in another folder.
     let manifest = args.manifest.canonicalize().map_err(|e| Error::io("read", &args.manifest, e))?;
+    client.console.can_agree(yes)?;
     let question = format!(
         "The gallery is searched with the model of {} from now on; --dry-run says what that means.\nType switch to go on: ",
         args.manifest.display()
@@ -69,7 +69,7 @@ pub(super) fn switch_with(args: &SwitchArgs, client: &mut Client) -> Result<Exit
 }
 
 pub(super) fn rollback_with(args: &RollbackArgs, client: &mut Client) -> Result<ExitCode> {
-    client.console.can_confirm(args.yes)?;
+    client.console.can_agree(args.yes)?;
     let question = "The gallery is searched with the model before the last switch again; whoever was enrolled since then without \
         a template of it is not found.\nType rollback to go on: ";
     if !client.console.confirm(args.yes, question, "rollback")? {

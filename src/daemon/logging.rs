@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use tracing::{Subscriber, warn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -18,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::base::error::Result;
+use crate::cli::{output, table};
 use crate::config::{Log, LogFormat};
 use crate::err;
 use crate::sinks;
@@ -65,6 +67,60 @@ pub fn init(log: &Log, events: bool) -> Result<()> {
         warn!(error = %e, "the journal cannot be reached; logging to standard error");
     }
     Ok(())
+}
+
+/// Sets up what a command without a daemon says of the gallery it opens: warnings to the person at the terminal, the audit log's
+/// head to the journal, where there is one. What was set up before stays.
+pub fn init_for_tools() {
+    let audit = || filter_fn(|meta| meta.target() == AUDIT);
+    let journal = tracing_journald::layer().ok().map(|layer| journal_layer(layer).with_filter(audit()));
+    let _ =
+        Registry::default().with(Told(output::tell).with_filter(of_the_gallery())).with(journal).try_init();
+}
+
+/// Target of what is said of the audit log.
+const AUDIT: &str = "watchlistd::audit";
+
+/// Warnings and errors of the gallery: the tools of recognition say for themselves what they have to say.
+fn of_the_gallery<S: Subscriber>() -> impl tracing_subscriber::layer::Filter<S> {
+    filter_fn(|meta| {
+        let target = meta.target();
+        *meta.level() <= tracing::Level::WARN
+            && (target == AUDIT || target.starts_with("watchlistd::gallery"))
+    })
+}
+
+/// `watchlistd: message: error`, without time and place: for people.
+struct Told<F>(F);
+
+impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Told<F> {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        let mut words = Words::default();
+        event.record(&mut words);
+        let Words { message, others } = words;
+        (self.0)(&table::plain(&format!("watchlistd: {message}{others}")));
+    }
+}
+
+#[derive(Default)]
+struct Words {
+    message: String,
+    others: String,
+}
+
+impl tracing::field::Visit for Words {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            "error" => write!(self.others, ": {value:?}"),
+            name => write!(self.others, " ({name} {value:?})"),
+        };
+    }
 }
 
 /// Where lines go.
@@ -179,6 +235,28 @@ mod tests {
         );
         assert!(!line.contains('\u{1b}'), "{line:?}");
         assert!(written("info", true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_command_tells_what_the_gallery_warns_of_and_nothing_else() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let paper = told.clone();
+        let layer = Told(move |text: &str| paper.lock().unwrap().push(text.to_owned()));
+        let subscriber = Registry::default().with(layer.with_filter(of_the_gallery()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "watchlistd::audit", "the head is missing");
+            tracing::info!(target: "watchlistd::audit", head = "7:ab", "audit log");
+            tracing::warn!(target: "watchlistd::gallery::keeper::open", identity = "x\u{1b}[2J", error = "full", "gone");
+            tracing::warn!(target: "watchlistd::infer", "no GPU");
+        });
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told[0], "watchlistd: the head is missing");
+        assert!(
+            told[1].starts_with("watchlistd: gone (identity x") && told[1].ends_with(": full"),
+            "{told:?}"
+        );
+        assert!(!told[1].contains('\u{1b}'), "{told:?}");
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub struct Source {
     pub kind: SourceKind,
     /// The picture file's name, the event's id, or the bundle's origin: for people.
     pub name: String,
-    /// SHA-256 of the picture file, in hexadecimal; of an event: of its id.
+    /// SHA-256 of the picture file, in hexadecimal; of an event: of its id; of one face among several in a picture: of the file's
+    /// digest and the face's box.
     pub sha256: String,
 }
 
@@ -121,6 +122,20 @@ pub struct TemplateData {
     pub source: Source,
 }
 
+/// Most templates in one [`Command::EnrolMany`]. Sixteen records as long as they may be fit one line of the control protocol.
+pub const MOST_OFFERS: usize = 16;
+
+/// One of several templates to enrol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// For whom.
+    pub subject: Subject,
+    /// What; its vector and crop are the next `body` bytes of the command's body.
+    pub template: TemplateData,
+    /// Bytes of its vector and crop.
+    pub body: usize,
+}
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -142,6 +157,14 @@ pub enum Command {
         subject: Subject,
         /// What, with its vector and crop in the body.
         template: TemplateData,
+        /// How strictly.
+        review: Review,
+    },
+    /// Enrols several templates, at most [`MOST_OFFERS`], as if one after the other, but in one transaction: all that is not
+    /// refused is stored, or nothing. Answers a list, in their order. A disk is waited for once, not once for each.
+    EnrolMany {
+        /// The templates; the body is theirs, one after the other.
+        offers: Vec<Offer>,
         /// How strictly.
         review: Review,
     },
@@ -201,7 +224,7 @@ pub enum Command {
         /// Which.
         template: String,
     },
-    /// Destroys an identity's key and everything of it.
+    /// Destroys an identity's key and everything of it. Of whom was forgotten before, by id or external id: the receipt again.
     Forget {
         /// Whom.
         who: Who,
@@ -261,6 +284,11 @@ pub enum Command {
     },
     /// The store as a file, in the answer's body. It never holds the master key.
     Backup,
+    /// What a restore of the backup in the body would do.
+    RestorePreview {
+        /// The master key of that time, 64 hexadecimal digits, if it was another.
+        key: Option<SecretText>,
+    },
     /// A backup, which is the body, in place of what is stored. Who was forgotten stays forgotten.
     Restore {
         /// The master key of that time, 64 hexadecimal digits, if it was another.
@@ -288,6 +316,8 @@ pub enum Command {
     },
     /// Count and MAC of the last entry, to be kept elsewhere.
     AuditHead,
+    /// Takes the audit log as it is, although the head kept beside the gallery says otherwise. That it was done is on record.
+    AuditAcceptHead,
     /// Entries that fit, oldest first.
     AuditShow {
         /// Which.
@@ -452,6 +482,25 @@ mod tests {
         let after = change.applied(record);
         assert_eq!((after.purpose, after.authority.as_deref()), (None, Some("stays")));
         assert_eq!((after.notes.as_deref(), after.lists.len()), (Some("a note"), 2));
+    }
+
+    #[test]
+    fn as_many_offers_as_may_be_sent_fit_a_line_of_the_control_protocol() {
+        let text = Some("\"".repeat(crate::gallery::record::MAX_TEXT));
+        let mut record = Record::new(Name::new(&"\u{10400}".repeat(200)).expect("a name"));
+        record.lists = (0..100).map(|n| ListName::new(&format!("list-{n}")).expect("a list")).collect();
+        record.purpose = text.clone();
+        record.authority = text.clone();
+        record.image_source = text.clone();
+        record.notes = text;
+        record.check().expect("a record");
+        let source = Source { kind: SourceKind::File, name: "\u{10400}".repeat(200), sha256: "0".repeat(64) };
+        let template =
+            TemplateData { model: ModelId([255; 32]), dimension: 4096, quality: 0.123_456_79, source };
+        let offer = Offer { subject: Subject { record }, template, body: 600_000 };
+        let command = Command::EnrolMany { offers: vec![offer; MOST_OFFERS], review: Review::Standard };
+        let line = serde_json::to_string(&command).expect("JSON");
+        assert!(line.len() < (1 << 20) - 1024, "{}", line.len());
     }
 
     #[test]

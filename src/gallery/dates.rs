@@ -33,6 +33,23 @@ pub enum Edge {
 pub const FORMS: &str = "a date (2027-03-01), an RFC 3339 time (2027-03-01T18:00:00Z), a time from now (+12h, +90d, +2w, +6mo, \
     +2y), \"now\" or \"none\"";
 
+/// Where the operator is: `TZ`, else the box's time zone, else UTC.
+///
+/// # Errors
+/// `Usage`, for a `TZ` that cannot be had: a day would end at another hour than the one that was meant.
+pub fn zone() -> Result<TimeZone> {
+    let set = std::env::var_os("TZ");
+    TimeZone::try_system().or_else(|why| match set {
+        Some(name) => Err(err!(
+            Usage,
+            "TZ={}: there is no such time zone here; name one of /usr/share/zoneinfo, as Europe/Lisbon, or leave TZ out",
+            name.display()
+        )
+        .because(why)),
+        None => Ok(TimeZone::UTC),
+    })
+}
+
 /// Reads what was typed; `None` is `none`. `zone` is the box's ([`TimeZone::system`]), `edge` what a date means.
 ///
 /// # Errors

@@ -32,6 +32,8 @@ pub enum With {
     Passphrase(SecretText),
 }
 
+/// Fewest characters of a passphrase that a key is exported with. Any opens one that was exported before.
+pub const LEAST_CHARS: usize = 12;
 /// Work of trying one passphrase: scrypt with N = 2^18, r = 8, as the `age` program has it. A second on a small box, 256 MiB.
 const WORK: u8 = 18;
 /// Most work that is done to open one, 1 GiB: whoever wrote the file chose it.
@@ -42,7 +44,7 @@ const MAX_BYTES: usize = 64 << 10;
 /// The key as an armored age file.
 ///
 /// # Errors
-/// `Usage` when there is no recipient, one is none, or the passphrase is empty; `Unavailable` when there is no randomness.
+/// `Usage` when there is no recipient, one is none, or the passphrase has fewer than [`LEAST_CHARS`] characters; `Unavailable` when there is no randomness.
 pub fn export(key: &Key, to: &To) -> Result<Vec<u8>> {
     export_with_work(key, to, WORK)
 }
@@ -54,8 +56,12 @@ fn export_with_work(key: &Key, to: &To, work: u8) -> Result<Vec<u8>> {
             let recipients = recipients(texts)?;
             encrypt(recipients.iter().map(|recipient| recipient as &dyn Recipient), plain.as_bytes())
         }
-        To::Passphrase(passphrase) if passphrase.expose().is_empty() => {
-            bail!(Usage, "the passphrase is empty: whoever has the file would have the key")
+        To::Passphrase(passphrase) if passphrase.expose().chars().count() < LEAST_CHARS => {
+            bail!(
+                Usage,
+                "the passphrase has fewer than {LEAST_CHARS} characters: whoever has the file could guess it and have the key; take \
+                 five words or more that nobody would put together"
+            )
         }
         To::Passphrase(passphrase) => {
             let mut recipient = scrypt::Recipient::new(secret(passphrase));
@@ -266,7 +272,9 @@ mod tests {
         assert!(printed.ends_with("-----END AGE ENCRYPTED FILE-----\n"), "{printed}");
         let bytes = binary(&file);
         assert!(bytes.starts_with(format!("{HEADER}-> X25519 ").as_bytes()));
-        assert!(binary(&exported_with("x")).starts_with(format!("{HEADER}-> scrypt ").as_bytes()));
+        assert!(
+            binary(&exported_with("tulip and rose")).starts_with(format!("{HEADER}-> scrypt ").as_bytes())
+        );
 
         let with_age_alone: x25519::Identity = identity.expose().parse().expect("an identity");
         let plain = age::decrypt(&with_age_alone, &bytes).expect("opened");
@@ -309,7 +317,7 @@ mod tests {
     /// The work that a guess of the passphrase costs is written in the file.
     #[test]
     fn a_passphrase_costs_as_much_work_as_the_age_program_asks_for() {
-        let file = binary(&export(&key(), &To::Passphrase(passphrase("tulip"))).expect("exported"));
+        let file = binary(&export(&key(), &To::Passphrase(passphrase("tulip and rose"))).expect("exported"));
         let header = String::from_utf8_lossy(&file);
         let stanza = header.lines().nth(1).expect("a recipient");
         assert!(stanza.starts_with("-> scrypt ") && stanza.ends_with(" 18"), "{stanza}");
@@ -317,10 +325,10 @@ mod tests {
 
     #[test]
     fn what_asks_for_too_much_work_is_not_worked_on() {
-        let file = binary(&exported_with("tulip"));
+        let file = binary(&exported_with("tulip and rose"));
         let at = file.windows(3).position(|w| w == b" 1\n").expect("the work");
         let dear = [&file[..at], b" 40\n", &file[at + 3..]].concat();
-        let error = recover(&dear, &With::Passphrase(passphrase("tulip"))).expect_err("too dear");
+        let error = recover(&dear, &With::Passphrase(passphrase("tulip and rose"))).expect_err("too dear");
         assert!(error.kind() == Kind::Data && error.to_string().contains("2^40"), "{error}");
     }
 
@@ -329,7 +337,7 @@ mod tests {
         let (identity, recipient) = identity();
         let to_recipient = export(&key(), &To::Recipients(vec![recipient])).expect("exported");
         assert_eq!(kind(recover(&to_recipient, &With::Passphrase(passphrase("x")))), Kind::Usage);
-        assert_eq!(kind(recover(&exported_with("x"), &With::Identity(identity))), Kind::Usage);
+        assert_eq!(kind(recover(&exported_with("tulip and rose"), &With::Identity(identity))), Kind::Usage);
         for text in ["", "age1xyz", "AGE-SECRET-KEY-1TULIP", "# only a comment"] {
             let error = recover(&to_recipient, &With::Identity(SecretText::new(text))).expect_err("none");
             assert!(error.kind() == Kind::Usage && !error.chain().contains("TULIP"), "{error}");
@@ -338,11 +346,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_none_or_is_damaged_is_refused() {
-        let with = With::Passphrase(passphrase("tulip"));
+        let with = With::Passphrase(passphrase("tulip and rose"));
         for bytes in [&b""[..], b"hello", b"age-encryption.org/v1", &[0; 100], &[b'a'; MAX_BYTES + 1]] {
             assert_eq!(kind(recover(bytes, &with)), Kind::Data);
         }
-        let file = binary(&exported_with("tulip"));
+        let file = binary(&exported_with("tulip and rose"));
         for bytes in [&file[..file.len() - 1], &file[..file.len() - 40], &[&file[..], b"x"].concat()] {
             assert_eq!(kind(recover(bytes, &with)), Kind::Data);
         }
@@ -384,13 +392,20 @@ mod tests {
             assert!(told.contains("recipient 2") && !told.contains(&hidden[hidden.len() - 7..]), "{told}");
         }
         assert_eq!(export(&key(), &To::Recipients(vec![])).expect_err("nobody").kind(), Kind::Usage);
-        assert_eq!(export(&key(), &To::Passphrase(passphrase(""))).expect_err("empty").kind(), Kind::Usage);
+        for short in ["", "a", "elevenchars"] {
+            let refused = export(&key(), &To::Passphrase(passphrase(short))).expect_err("too short");
+            assert!(
+                refused.kind() == Kind::Usage && refused.to_string().contains("12 characters"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]
     fn nothing_of_it_prints_its_secret() {
-        let to = To::Passphrase(passphrase("tulip"));
-        let with = [With::Passphrase(passphrase("tulip")), With::Identity(passphrase("tulip"))];
+        let to = To::Passphrase(passphrase("tulip and rose"));
+        let with =
+            [With::Passphrase(passphrase("tulip and rose")), With::Identity(passphrase("tulip and rose"))];
         assert!(!format!("{to:?} {with:?}").contains("tulip"));
     }
 }

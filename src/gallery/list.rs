@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::ListName;
+use super::record::{ListName, MAX_TEXT};
 use crate::bail;
 use crate::base::error::Result;
 pub use crate::types::matching::Publish;
@@ -44,6 +44,39 @@ impl List {
         if !(-1000..=1000).contains(&self.priority) {
             bail!(Data, "list {}: priority {}: expected -1000 to 1000", self.name, self.priority);
         }
+        let purpose = self.purpose.as_deref().unwrap_or_default();
+        if purpose.len() > MAX_TEXT || purpose.chars().any(|c| c.is_control() && c != '\n') {
+            bail!(
+                Data,
+                "list {}: purpose: expected at most {MAX_TEXT} bytes without control characters",
+                self.name
+            );
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Kind;
+
+    #[test]
+    fn a_setting_that_cannot_be_is_refused_by_its_name() {
+        let list = || List::new(ListName::default());
+        let purpose = |text: &str| List { purpose: Some(text.to_owned()), ..list() };
+        purpose("two\nlines, and 日本語").check().expect("a purpose");
+        let wrong = [
+            (purpose("a\tb"), "purpose"),
+            (purpose("\u{1b}[31m"), "purpose"),
+            (purpose(&"x".repeat(4097)), "purpose"),
+            (List { threshold: Some(f32::NAN), ..list() }, "threshold"),
+            (List { priority: 1001, ..list() }, "priority"),
+        ];
+        for (list, setting) in wrong {
+            let refused = list.check().expect_err(setting);
+            assert_eq!(refused.kind(), Kind::Data);
+            assert!(refused.to_string().contains(&format!("list watchlist: {setting}")), "{refused}");
+        }
     }
 }

@@ -24,6 +24,7 @@ pub mod name;
 pub mod reading;
 pub mod record;
 pub mod report;
+pub mod rounds;
 pub mod shared;
 pub mod snapshot;
 pub mod store;

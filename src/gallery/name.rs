@@ -33,9 +33,12 @@ impl Name {
         if let Some(bad) = name.chars().find(|&c| c.is_control() || misleads(c)) {
             bail!(
                 Data,
-                "name {name:?} holds {:?}: control characters are refused",
+                "name {name:?} holds {:?}: control characters and marks of direction are refused",
                 bad.escape_unicode().to_string()
             );
+        }
+        if !name.chars().any(is_seen) {
+            bail!(Data, "name {name:?}: nothing of it can be seen; expected a letter, a digit or a sign");
         }
         Ok(Self(name.into()))
     }
@@ -71,10 +74,26 @@ impl fmt::Display for Name {
     }
 }
 
-/// Line and paragraph separators, and the overrides, embeddings and isolates of Unicode's annex 9. Joiners stay:
+/// Line and paragraph separators, and the marks, overrides, embeddings and isolates of Unicode's annex 9. Joiners stay:
 /// Persian and Hindi names need them.
-fn misleads(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+pub(super) fn misleads(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// False for what takes no ink: white space, fillers, and what Unicode calls default ignorable (annex 44), as far as it is assigned.
+pub(super) fn is_seen(c: char) -> bool {
+    !c.is_whitespace()
+        && !c.is_control()
+        && !matches!(
+            c,
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+        )
 }
 
 #[cfg(test)]
@@ -93,6 +112,17 @@ mod tests {
         for good in ["Ana", "  José-María ", "王小明", "علی‌رضا", "Ἑλένη", "O'Neill, J.", &"ж".repeat(200)]
         {
             assert_eq!(Name::new(good).expect(good).as_str(), good.trim());
+        }
+        for unseen in [
+            "\u{200b}",
+            "\u{200d}\u{2060}",
+            "\u{3164}",
+            "\u{ad} \u{feff}",
+            "\u{2800}",
+            "a\u{200e}b",
+            "\u{61c}a",
+        ] {
+            assert!(Name::new(unseen).is_err(), "{unseen:?}");
         }
         for bad in ["", "  \t ", "a\nb", "a\u{0}b", "a\u{1b}[31m", "a\u{202E}b", &"ж".repeat(201)] {
             assert!(Name::new(bad).is_err(), "{bad:?}");

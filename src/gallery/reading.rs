@@ -53,7 +53,7 @@ pub fn open(
     let (snapshot, warnings) = store.read(|tables| {
         let mut directory = Directory::read(tables)?;
         directory.at(now);
-        load(tables, &directory, model, index, None)
+        load(tables, &directory, model, index)
     })?;
     Ok((SharedGallery::new(snapshot), warnings))
 }

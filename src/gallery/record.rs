@@ -7,9 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::name::Name;
+use super::name::{self, Name};
 use crate::bail;
 use crate::base::error::{Error, Result};
+use crate::types::ids::IdentityId;
 
 /// Most bytes of one field of free text.
 pub const MAX_TEXT: usize = 4096;
@@ -154,6 +155,19 @@ impl ExternalId {
         let count = id.chars().count();
         if count == 0 || count > 128 || id.chars().any(|c| c.is_control() || c.is_whitespace()) {
             bail!(Data, "external id {id:?}: expected 1 to 128 characters without white space");
+        }
+        if let Some(bad) = id.chars().find(|&c| !name::is_seen(c) || name::misleads(c)) {
+            bail!(
+                Data,
+                "external id {id:?} holds {:?}, which cannot be seen: two that look the same would be two people",
+                bad.escape_unicode().to_string()
+            );
+        }
+        if id.parse::<IdentityId>().is_ok() {
+            bail!(
+                Data,
+                "external id {id:?} has the form of this program's own ids: it could be taken for somebody else's"
+            );
         }
         Ok(Self(id.into()))
     }

@@ -22,6 +22,9 @@ pub struct Description {
     pub templates: BTreeMap<ModelId, u64>,
     /// Identities by standing.
     pub standings: BTreeMap<Standing, u64>,
+    /// Identities whose review date has come.
+    #[serde(default)]
+    pub reviews_due: u64,
     /// True if enrolment crops are kept.
     pub keeps_crops: bool,
     /// Id of the master key, 16 hexadecimal digits.
@@ -30,8 +33,7 @@ pub struct Description {
     pub audit: u64,
 }
 
-/// An identity in a table. Of `List`, `Change`, `Reviewed`, `Merge` (the kept one), `Split` (the new one), `MoveTemplate` (the new
-/// owner), `RemoveTemplate` (the owner).
+/// An identity in a table. Of `List`, `Change`, `Reviewed`, `Split` (the new one), `RemoveTemplate` (the owner).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
     /// Its id.
@@ -47,6 +49,23 @@ pub struct Person {
     pub revision: u64,
     /// Templates of all models.
     pub templates: u64,
+}
+
+/// Who has the templates of another now. Of `Merge` and `MoveTemplate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Who has them.
+    #[serde(flatten)]
+    pub person: Person,
+    /// Whose they were.
+    pub from: IdentityId,
+    /// Templates that moved.
+    pub moved: u64,
+    /// Templates that went with the one that was dissolved, because the other has them already: of the same face in the same
+    /// picture.
+    pub repeated: u64,
+    /// Templates left with whom they came from; `None` if that identity was dissolved.
+    pub left: Option<u64>,
 }
 
 /// An identity with all that is stored of it. Of `Show`.
@@ -150,6 +169,17 @@ pub struct ListUse {
     pub identities: u64,
 }
 
+/// A list that was made or changed. Of `SetList`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListSet {
+    /// The list.
+    #[serde(flatten)]
+    pub used: ListUse,
+    /// Threshold of the model in use; `None` before the first start with one.
+    #[serde(default)]
+    pub model_threshold: Option<f32>,
+}
+
 /// Two identities that are hard to tell apart. Of `Confusable`, the closest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
@@ -184,6 +214,9 @@ pub struct Receipt {
     pub audit: u64,
     /// What this command cannot reach, in words: backups, exports and events made before.
     pub beyond: Vec<String>,
+    /// True if the identity was forgotten before, and the audit log gave this receipt: `probes` were not made again.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// Of `Verify`.
@@ -193,6 +226,9 @@ pub struct Examination {
     pub looked_at: BTreeMap<String, u64>,
     /// What is wrong, one sentence each. None: all is well.
     pub problems: Vec<String>,
+    /// What is as it was stored and may not be what is wanted, one sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Size of the audit log and the MAC of its last entry: `count:hex`.
     pub head: String,
 }
@@ -208,6 +244,9 @@ pub struct Exported {
     pub generation: u64,
     /// Public key it is signed with, 64 hexadecimal digits.
     pub signer: String,
+    /// That key's fingerprint, for comparing by eye or by telephone.
+    #[serde(default)]
+    pub fingerprint: String,
     /// True if it is encrypted.
     pub encrypted: bool,
 }
@@ -256,6 +295,9 @@ pub struct ImportChange {
 pub struct Trust {
     /// This box's own public key.
     pub own: String,
+    /// Its fingerprint, for comparing by eye or by telephone.
+    #[serde(default)]
+    pub fingerprint: String,
     /// The others.
     pub signers: Vec<Signer>,
 }
@@ -273,7 +315,7 @@ pub struct Signer {
     pub generation: Option<u64>,
 }
 
-/// Of `Backup` and `Restore`.
+/// Of `Backup`, `RestorePreview` and `Restore`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackedUp {
     /// Generation of the backup.
@@ -288,6 +330,13 @@ pub struct BackedUp {
     pub forgotten: u64,
     /// Id of the master key it needs.
     pub master_key: String,
+    /// Identities that a restore takes away, by id and name: they are here and not in the backup.
+    #[serde(default)]
+    pub gone: Vec<(IdentityId, String)>,
+    /// True if the audit log, the signing key and the trusted signers are the backup's, too. A restore into a gallery that was used
+    /// keeps that gallery's own.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// Of `KeyRotate`.
@@ -340,7 +389,7 @@ pub struct AuditEntry {
     pub action: String,
     /// About whom.
     pub identity: Option<IdentityId>,
-    /// The name at that time, or `forgotten`.
+    /// The name at that time; of whom is not here any more, why: `forgotten`, `removed by a restore`, `merged into ...`.
     pub name: Option<String>,
     /// The gallery's generation after it.
     pub generation: u64,
@@ -353,7 +402,7 @@ pub struct AuditEntry {
 pub struct Member {
     /// Who.
     pub identity: IdentityId,
-    /// The name at that time, or `forgotten`.
+    /// The name at that time; of whom is not here any more, why: `forgotten`, `removed by a restore`, `merged into ...`.
     pub name: String,
     /// On which lists.
     pub lists: Vec<String>,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::snapshot::GallerySnapshot;
+use crate::base::error::Result;
 
 /// Holds the snapshot that searches use now.
 pub struct SharedGallery {
@@ -25,6 +26,21 @@ impl SharedGallery {
     /// The snapshot to search. It does not change in the caller's hands.
     pub fn current(&self) -> Arc<GallerySnapshot> {
         self.current.load_full()
+    }
+
+    /// Moves the snapshot of now onto a base that was built beside. One that comes at the same moment is not lost: it is tried
+    /// again with that one. Nobody has to hold the keeper for it.
+    ///
+    /// # Errors
+    /// As [`GallerySnapshot::onto`].
+    pub fn stand_on(&self, rebuilt: &GallerySnapshot) -> Result<()> {
+        loop {
+            let now = self.current.load();
+            let next = Arc::new(now.onto(rebuilt)?);
+            if Arc::ptr_eq(&self.current.compare_and_swap(&*now, next), &now) {
+                return Ok(());
+            }
+        }
     }
 
     /// Puts another in its place: every search that starts after this uses it.

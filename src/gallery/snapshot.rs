@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::record::{ExternalId, Record, Standing};
 use crate::base::error::Result;
@@ -38,6 +38,17 @@ pub enum Warning {
         /// The configured model.
         configured: ModelId,
     },
+    /// A template of the configured model has another number of numbers, and is left out.
+    Unfit {
+        /// Whose it is.
+        identity: IdentityId,
+        /// Which.
+        template: TemplateId,
+        /// Numbers it has.
+        dimension: usize,
+        /// Numbers it should have.
+        expected: usize,
+    },
     /// The index that was asked for could not be used; exact search answers in its place.
     IndexRefused(String),
 }
@@ -51,6 +62,11 @@ impl fmt::Display for Warning {
             Warning::OtherModel { model, templates, configured } => write!(
                 f,
                 "gallery holds {templates} templates of model {model}, the configured model is {configured}: re-enrol"
+            ),
+            Warning::Unfit { identity, template, dimension, expected } => write!(
+                f,
+                "template {template} of identity {identity} has {dimension} numbers, its model gives {expected}: it is not \
+                 searched; remove it (watchlistd gallery remove-template {template}) and enrol the picture again"
             ),
             Warning::IndexRefused(why) => {
                 write!(f, "searching exactly in place of the configured index: {why}")
@@ -139,6 +155,10 @@ pub struct GallerySnapshot {
     /// The base first. Only it may be approximate.
     parts: Vec<Arc<Part>>,
     hidden: Arc<HashSet<Owner>>,
+    /// True if the base still has rows of templates that are gone, which are to leave memory.
+    unwiped: bool,
+    /// Of a rebuilt one: the base in place of which it was built.
+    built_for: Weak<Part>,
     /// Counted when somebody asks.
     templates: OnceLock<usize>,
 }
@@ -172,6 +192,8 @@ impl GallerySnapshot {
             people: Arc::new(people),
             parts: vec![Arc::new(base)],
             hidden: Arc::default(),
+            unwiped: false,
+            built_for: Weak::new(),
             templates: OnceLock::new(),
         };
         Ok((snapshot, warning.into_iter().collect()))
@@ -292,16 +314,29 @@ impl GallerySnapshot {
     }
 
     fn rows_of(&self, identity: IdentityId) -> impl Iterator<Item = (&Part, u32, Owner)> {
-        self.live_rows().filter(move |(_, _, owner)| owner.identity == identity)
+        // Comparing is cheap, and looking up is not: of ten thousand rows a few are theirs.
+        let own = self.rows().filter(move |(_, _, owner)| owner.identity == identity);
+        own.filter(|(_, _, owner)| self.is_live(owner))
     }
 
     /// Every row that is somebody's, with its part.
     fn live_rows(&self) -> impl Iterator<Item = (&Part, u32, Owner)> {
-        let rows = self
-            .parts
-            .iter()
-            .flat_map(|part| part.owners.iter().zip(0..).map(|(owner, row)| (&**part, row, *owner)));
-        rows.filter(|(_, _, owner)| !self.hidden.contains(owner) && self.people.contains_key(&owner.identity))
+        self.rows().filter(|(_, _, owner)| self.is_live(owner))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&Part, u32, Owner)> {
+        let of = |part| move |(owner, row)| (part, row, owner);
+        self.parts.iter().flat_map(move |part| part.owners.iter().copied().zip(0..).map(of(&**part)))
+    }
+
+    fn is_live(&self, owner: &Owner) -> bool {
+        !self.hidden.contains(owner) && self.people.contains_key(&owner.identity)
+    }
+
+    /// True if vectors of that identity are in memory, hidden or not.
+    #[cfg(test)]
+    pub(super) fn has_rows_of(&self, identity: IdentityId) -> bool {
+        self.parts.iter().flat_map(|part| &part.owners).any(|owner| owner.identity == identity)
     }
 
     fn nearest(&self, probe: &Embedding, k: usize, wanted: impl Fn(&Person) -> bool) -> Vec<Candidate> {
@@ -414,9 +449,14 @@ impl GallerySnapshot {
             set.extend(delta.removed.iter().map(|&(identity, template)| Owner { identity, template }));
         }
         let mut next = Self { generation, people, ..self.shared_with(self.parts.clone(), hidden) };
+        let mut gone: HashSet<TemplateId> = delta.removed.iter().map(|&(_, template)| template).collect();
+        for (_, template, _) in &delta.added {
+            gone.remove(template);
+        }
         for (identity, template, embedding) in delta.added {
             next.add(Owner { identity, template }, &embedding)?;
         }
+        next.wipe(&gone)?;
         if next.kind == IndexKind::Exact && next.wants_rebuilding() {
             next = next.rebuilt()?.0;
         }
@@ -427,9 +467,11 @@ impl GallerySnapshot {
     /// times at most.
     fn add(&mut self, owner: Owner, embedding: &Embedding) -> Result<()> {
         if self.hidden.contains(&owner) {
-            // It lies there already, hidden while it was somebody else's.
             Arc::make_mut(&mut self.hidden).remove(&owner);
-            return Ok(());
+            if self.parts.iter().any(|part| part.owners.contains(&owner)) {
+                // It lies there already, hidden while it was somebody else's.
+                return Ok(());
+            }
         }
         let mut rows = Rows::with_capacity(self.model.id, self.model.dimension, 1)?;
         rows.push(embedding)?;
@@ -445,11 +487,37 @@ impl GallerySnapshot {
         Ok(())
     }
 
-    /// True if so much lies beside the base, or is hidden in it, that it should be built again.
+    /// Takes the rows of templates that are gone out of memory, whoever they were of: beside the base at once. A base is marked,
+    /// to be built again. They stay hidden: a base that is being built may have them.
+    fn wipe(&mut self, gone: &HashSet<TemplateId>) -> Result<()> {
+        let of_gone = |owner: &&Owner| gone.contains(&owner.template);
+        let holds = |part: &Arc<Part>| part.owners.iter().any(|owner| of_gone(&owner));
+        if gone.is_empty() || !self.parts.iter().any(holds) {
+            return Ok(());
+        }
+        let (model, mut parts) = (self.model, self.parts.iter());
+        let base = parts.next().cloned();
+        self.unwiped |= base.as_ref().is_some_and(holds);
+        let mut wiped: Vec<Arc<Part>> = base.into_iter().collect();
+        for part in parts {
+            let owners: HashSet<Owner> = part.owners.iter().filter(of_gone).copied().collect();
+            if owners.is_empty() {
+                wiped.push(part.clone());
+            } else if owners.len() < part.owners.len() {
+                let one = std::slice::from_ref(part);
+                wiped.push(Arc::new(Part::join(IndexKind::Exact, model, one, &owners)?));
+            }
+        }
+        self.parts = wiped;
+        Ok(())
+    }
+
+    /// True if the base should be built again: so much lies beside it, or is hidden in it; or it has rows of templates that are
+    /// gone.
     pub fn wants_rebuilding(&self) -> bool {
         let base = self.parts.first().map_or(0, |base| base.owners.len());
         let beside: usize = self.parts.iter().skip(1).map(|part| part.owners.len()).sum();
-        beside.max(self.hidden.len()) > LOOSE.max(base / 4)
+        self.unwiped || beside.max(self.hidden.len()) > LOOSE.max(base / 4)
     }
 
     /// The same content with one base that holds all of it. For an approximate index this takes as long as building one:
@@ -461,14 +529,22 @@ impl GallerySnapshot {
         let joined = Part::join(IndexKind::Exact, self.model, &self.parts, &self.hidden)?;
         let Part { rows, owners, .. } = joined;
         let (base, warning) = base(self.kind, rows, owners)?;
-        Ok((self.shared_with(vec![Arc::new(base)], Arc::default()), warning))
+        let rebuilt = self.shared_with(vec![Arc::new(base)], Arc::default());
+        let built_for = self.parts.first().map(Arc::downgrade).unwrap_or_default();
+        Ok((Self { unwiped: false, built_for, ..rebuilt }, warning))
     }
 
-    /// This snapshot, standing on the base that was `rebuilt` from an earlier one meanwhile.
+    /// This snapshot, standing on the base that was `rebuilt` from an earlier one meanwhile. If it has another base than that one
+    /// had (another model's, or one that came in another way), the rebuilt one is of no use, and this is the snapshot as it was:
+    /// nobody knows what went in between.
     ///
     /// # Errors
     /// As [`GallerySnapshot::rebuilt`].
     pub fn onto(&self, rebuilt: &Self) -> Result<Self> {
+        let base = self.parts.first().map(Arc::downgrade).unwrap_or_default();
+        if rebuilt.model != self.model || !rebuilt.built_for.ptr_eq(&base) {
+            return Ok(self.shared_with(self.parts.clone(), self.hidden.clone()));
+        }
         let in_base: HashSet<Owner> =
             rebuilt.parts.iter().flat_map(|part| part.owners.iter().copied()).collect();
         // Whatever is somebody's now and did not get into the new base: what came meanwhile, and what was hidden then.
@@ -478,8 +554,10 @@ impl GallerySnapshot {
         if !beside.owners.is_empty() {
             parts.push(Arc::new(beside));
         }
-        let hidden = self.hidden.intersection(&in_base).copied().collect();
-        Ok(self.shared_with(parts, Arc::new(hidden)))
+        let hidden: HashSet<Owner> = self.hidden.intersection(&in_base).copied().collect();
+        // What went while it was built lies in it.
+        let unwiped = !hidden.is_empty();
+        Ok(Self { unwiped, ..self.shared_with(parts, Arc::new(hidden)) })
     }
 
     fn shared_with(&self, parts: Vec<Arc<Part>>, hidden: Arc<HashSet<Owner>>) -> Self {
@@ -490,6 +568,8 @@ impl GallerySnapshot {
             people: self.people.clone(),
             parts,
             hidden,
+            unwiped: self.unwiped,
+            built_for: Weak::new(),
             templates: OnceLock::new(),
         }
     }

@@ -7,13 +7,15 @@
 //!             models.embedder = C ─▶ C: the configuration wins
 //! ```
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::enrol::Chip;
 use super::keeper::Model;
-use super::store::{Store, Tables};
+use super::master::{self, KeySource};
+use super::store::{Found, Store, Tables};
 use crate::align::Aligner;
 use crate::base::error::Result;
 use crate::config::{self, Config};
@@ -196,6 +198,18 @@ impl Succession {
     }
 }
 
+/// The gallery's settings. Whoever has its key believes only what the program wrote: no model is opened because somebody wrote
+/// its path into the file. Without the key, beside a daemon that has it, they are taken as they are: what is embedded with
+/// another model the daemon does not take.
+fn remembered(config: &Config) -> Result<HashMap<String, String>> {
+    let path = &config.gallery.path;
+    let key = match Store::look(path)? {
+        Found::Sealed(id) => master::load_for(&KeySource::of_process(&config.gallery), id).ok(),
+        Found::Nothing | Found::Plain => None,
+    };
+    Store::settings(path, key.as_ref())
+}
+
 /// The configured models, but for the embedder that took over from the configured one; then there is a warning, too. For the
 /// daemon and for all tools that open models.
 ///
@@ -204,13 +218,14 @@ impl Succession {
 /// here: whoever opens it says so.
 pub fn models_in_use(config: &Config) -> Result<(config::Models, Option<String>)> {
     let configured = config.models.clone();
-    let peek = |key| Store::peek(&config.gallery.path, key).ok().flatten();
-    let Some(switch) = peek(SETTING).and_then(|text| serde_json::from_str::<Succession>(&text).ok()) else {
+    let settings = remembered(config).unwrap_or_default();
+    let switch = settings.get(SETTING).and_then(|text| serde_json::from_str::<Succession>(text).ok());
+    let Some(switch) = switch else {
         return Ok((configured, None));
     };
     // A manifest that is wrong is told of by whoever loads it.
     let id = Manifest::read(&configured.embedder).and_then(|manifest| manifest.model_id());
-    let searched = peek("model.id").and_then(|text| ModelId::from_hex(&text));
+    let searched = settings.get("model.id").and_then(|text| ModelId::from_hex(text));
     if id.ok() != Some(switch.from) || searched != Some(switch.to) || switch.from == switch.to {
         return Ok((configured, None));
     }

@@ -26,6 +26,9 @@ pub struct RestoreArgs {
     /// The master key of the backup's time, in a file (mode 0600), if it was another one than today's.
     #[arg(long, value_name = "FILE")]
     backup_key_file: Option<PathBuf>,
+    /// Only say what would be done, and who would be removed.
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -53,10 +56,25 @@ pub(super) fn backup(args: &BackupArgs, client: &mut Client) -> Result<ExitCode>
 }
 
 pub(super) fn restore(args: &RestoreArgs, client: &mut Client) -> Result<ExitCode> {
-    client.console.can_confirm(args.yes)?;
+    client.console.can_confirm(args.yes || args.dry_run)?;
     let key = args.backup_key_file.as_deref();
     let key = key.map(|path| input::master_key("--backup-key-file", path)).transpose()?;
     let backup = input::file(&args.file)?;
+    if !args.yes {
+        let command = Command::RestorePreview { key: key.clone() };
+        let preview: BackedUp = client.ask_with(command, backup.clone())?.report;
+        if args.dry_run {
+            client.console.show(&preview, |_| {
+                format!(
+                    "{}{}Nothing was changed.\n",
+                    sum("It would restore", &preview),
+                    gone(&preview, "would be")
+                )
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        client.console.tell(gone(&preview, "will be").trim_end());
+    }
     let question = format!(
         "The gallery is replaced by {}; what was changed since that backup is lost, and whoever was forgotten stays so.\n\
          Type restore to go on: ",
@@ -67,10 +85,44 @@ pub(super) fn restore(args: &RestoreArgs, client: &mut Client) -> Result<ExitCod
     }
     let report: BackedUp = client.ask_with(Command::Restore { key }, backup)?.report;
     client.console.show(&report, |_| {
+        let sum = sum("Restored", &report);
         format!(
-            "Restored generation {}: {} identities, {} templates; {} stay forgotten. The gallery's generation is {} now.\n",
-            report.generation, report.identities, report.templates, report.forgotten, report.now
-        )
+            "{} The gallery's generation is {} now.\n{}",
+            sum.trim_end(),
+            report.now,
+            gone(&report, "are")
+        ) + if report.whole {
+            "Nobody was ever in the gallery here: the audit log, the signing key and the trusted signers are the backup's, too.\n"
+        } else {
+            ""
+        }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn sum(what: &str, report: &BackedUp) -> String {
+    format!(
+        "{what} generation {}: {} identities, {} templates; {} stay forgotten.\n",
+        report.generation, report.identities, report.templates, report.forgotten
+    )
+}
+
+/// Who is here and not in the backup.
+fn gone(report: &BackedUp, verb: &str) -> String {
+    const MOST: usize = 20;
+    let people = &report.gone;
+    if people.is_empty() {
+        return String::new();
+    }
+    let named = people
+        .iter()
+        .take(MOST)
+        .map(|(id, name)| format!("  - {}\n", table::plain(&format!("{name} ({id})"))));
+    let more = people.len().saturating_sub(MOST);
+    let more = if more > 0 { format!("  and {more} more; --json has all\n") } else { String::new() };
+    let count = people.len();
+    format!(
+        "{count} who {verb} removed, because the backup does not have them:\n{}{more}",
+        named.collect::<String>()
+    )
 }

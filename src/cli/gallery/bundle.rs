@@ -82,13 +82,14 @@ pub(super) fn export(args: ExportArgs, client: &mut Client) -> Result<ExitCode> 
     output::save(&args.out, &body)?;
     client.console.show(&report, |_| {
         format!(
-            "{}: {} identities, {} templates of generation {}, signed with {}{}\n",
+            "{}: {} identities, {} templates of generation {}, signed with {}{}\nfingerprint of that key: {}\n",
             table::plain(&args.out.display().to_string()),
             report.identities,
             report.templates,
             report.generation,
             report.signer,
-            if report.encrypted { ", encrypted" } else { "" }
+            if report.encrypted { ", encrypted" } else { "" },
+            report.fingerprint
         )
     })?;
     if !report.encrypted {
@@ -129,7 +130,7 @@ fn trusted(command: Command, client: &mut Client) -> Result<ExitCode> {
             [] => "No other box is trusted: no bundle is taken in.\n".to_owned(),
             _ => console.table(&SIGNERS, signers),
         };
-        format!("This box signs with {}\n\n{table}", trust.own)
+        format!("This box signs with {}\nfingerprint          {}\n\n{table}", trust.own, trust.fingerprint)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::parse::{self, OrNone};
-use super::people::lists_of;
+use super::people::{lists_of, standing_of};
 use crate::bail;
 use crate::base::error::Result;
 use crate::cli::console::Console;
@@ -15,7 +15,7 @@ use crate::gallery::Name;
 use crate::gallery::command::{Change, Command, Who};
 use crate::gallery::dates::{self, Edge};
 use crate::gallery::record::{ExternalId, ListName};
-use crate::gallery::report::Person;
+use crate::gallery::report::{Moved, Person, Portrait};
 
 /// Arguments of `gallery change`.
 #[derive(Debug, Args)]
@@ -93,6 +93,9 @@ pub struct MergeArgs {
     /// Who is kept, with its record.
     #[arg(value_parser = parse::who)]
     into: Who,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Arguments of `gallery split`.
@@ -148,7 +151,46 @@ pub(super) fn merge(args: MergeArgs, client: &mut Client) -> Result<ExitCode> {
     if args.from == args.into {
         bail!(Usage, "FROM and INTO are the same: {:?}", args.from.0);
     }
-    tell(client, Command::Merge { from: args.from, into: args.into }, "has the templates of both now")
+    client.console.can_confirm(args.yes)?;
+    let Some((from, into)) = agreed(args, client)? else { return Ok(ExitCode::FAILURE) };
+    let merged: Moved = client.ask(Command::Merge { from, into })?;
+    client.console.show(&merged, |console| {
+        let line = in_a_line(&merged.person, "has the templates of both now", console);
+        let repeated = match merged.repeated {
+            0 => String::new(),
+            n => format!(", {n} were of faces it has already, from the same pictures"),
+        };
+        format!("{line}{} of {} moved{repeated}.\n", count(merged.moved), merged.from)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who is dissolved into whom: whoever was named, or, where the operator is asked, exactly those that were shown.
+fn agreed(args: MergeArgs, client: &mut Client) -> Result<Option<(Who, Who)>> {
+    if args.yes {
+        return Ok(Some((args.from, args.into)));
+    }
+    let from: Portrait = client.ask(Command::Show { who: args.from })?;
+    let into: Portrait = client.ask(Command::Show { who: args.into })?;
+    let (from, into) = (&from.person, &into.person);
+    let question = format!(
+        "{} ({}, {}) is dissolved into {} ({}, {}), whose record stays; the record of {} is destroyed.\n\
+         Type merge to go on: ",
+        from.record.name,
+        from.id,
+        count(from.templates),
+        into.record.name,
+        into.id,
+        count(into.templates),
+        from.record.name,
+    );
+    let ids = (Who(from.id.to_string()), Who(into.id.to_string()));
+    Ok(client.console.confirm(false, &question, "merge")?.then_some(ids))
+}
+
+/// `1 template`, `3 templates`.
+fn count(templates: u64) -> String {
+    if templates == 1 { "1 template".to_owned() } else { format!("{templates} templates") }
 }
 
 pub(super) fn split(args: SplitArgs, client: &mut Client) -> Result<ExitCode> {
@@ -157,30 +199,49 @@ pub(super) fn split(args: SplitArgs, client: &mut Client) -> Result<ExitCode> {
 }
 
 pub(super) fn move_template(args: MoveArgs, client: &mut Client) -> Result<ExitCode> {
-    tell(client, Command::MoveTemplate { template: args.template, to: args.to }, "has the template now")
+    let moved: Moved = client.ask(Command::MoveTemplate { template: args.template, to: args.to })?;
+    client.console.show(&moved, |console| in_a_line(&moved.person, "has the template now", console))?;
+    if moved.left == Some(0) {
+        client.console.tell(&unseen(&moved.from.to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn remove_template(args: RemoveTemplateArgs, client: &mut Client) -> Result<ExitCode> {
-    tell(client, Command::RemoveTemplate { template: args.template }, "has the template no longer")
+    let person =
+        told(client, Command::RemoveTemplate { template: args.template }, "has the template no longer")?;
+    if person.templates == 0 {
+        client.console.tell(&unseen(&person.id.to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Has it done, and says how the identity is afterwards.
 fn tell(client: &mut Client, command: Command, what: &str) -> Result<ExitCode> {
+    told(client, command, what).map(|_| ExitCode::SUCCESS)
+}
+
+fn told(client: &mut Client, command: Command, what: &str) -> Result<Person> {
     let person: Person = client.ask(command)?;
     client.console.show(&person, |console| in_a_line(&person, what, console))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(person)
+}
+
+/// Somebody whose last template went.
+fn unseen(id: &str) -> String {
+    format!("{id} has no template any more, so it is never recognised: enrol a picture, or forget it")
 }
 
 fn in_a_line(person: &Person, what: &str, console: &Console) -> String {
     let until = person.record.valid_until.map(|at| format!(" until {}", console.minute(at)));
     plain(&format!(
-        "{} ({}) {what}: {}{}, lists {}, {} templates, revision {}",
+        "{} ({}) {what}: {}{}, lists {}, {}, revision {}",
         person.record.name,
         person.id,
-        person.standing,
+        standing_of(person),
         until.unwrap_or_default(),
         lists_of(&person.record),
-        person.templates,
+        count(person.templates),
         person.revision
     )) + "\n"
 }

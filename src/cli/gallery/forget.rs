@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{parse, people};
-use crate::base::error::Result;
+use crate::base::error::{Error, Kind, Result};
 use crate::cli::console::Console;
 use crate::cli::desk::Client;
 use crate::cli::{output, table};
 use crate::err;
 use crate::gallery::command::{Command, Who};
 use crate::gallery::report::{Portrait, Receipt};
+use crate::types::ids::IdentityId;
 
 /// Arguments of `gallery forget`.
+// The id of somebody who is forgotten already gives the receipt again: one that was lost can be had.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: watchlistd gallery forget \"Ada Lovelace\" --reason \"request of 2026-10-01\" --receipt ada.json"
@@ -43,7 +45,12 @@ pub(super) fn forget(args: ForgetArgs, client: &mut Client) -> Result<ExitCode> 
     let receipt: Receipt = client.ask(Command::Forget { who, reason: args.reason })?;
     // Printed whatever becomes of the file: the identity is gone, and this is what is left to show for it.
     let saved = args.receipt.map_or(Ok(()), |path| save(&receipt, &path));
-    client.console.show(&receipt, |console| in_words(&receipt, console))?;
+    let printed = client.console.show(&receipt, |console| in_words(&receipt, console));
+    printed.map_err(|e| {
+        let again = format!("`watchlistd gallery forget {} --yes` prints it again", receipt.identity);
+        Error::new(e.kind(), format!("the identity is forgotten, and its receipt is not printed: {again}"))
+            .because(e)
+    })?;
     saved?;
     Ok(if receipt.returned == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -53,7 +60,11 @@ fn chosen(who: Who, yes: bool, client: &mut Client) -> Result<Option<Who>> {
     if yes {
         return Ok(Some(who));
     }
-    let portrait: Portrait = client.ask(Command::Show { who })?;
+    let portrait: Portrait = match client.ask(Command::Show { who: who.clone() }) {
+        // Nobody to destroy: whoever of that id was forgotten before has a receipt.
+        Err(e) if e.kind() == Kind::NoInput && who.0.parse::<IdentityId>().is_ok() => return Ok(Some(who)),
+        shown => shown?,
+    };
     let shown = people::in_words(&portrait, &client.console);
     client.console.tell(&shown);
     let name = portrait.person.record.name.as_str();
@@ -75,7 +86,10 @@ fn in_words(receipt: &Receipt, console: &Console) -> String {
     } else {
         "the store's write-ahead log still holds earlier states of it, without the key"
     };
-    let mut text = format!(
+    if receipt.again {
+        return again(receipt, console) + &beyond(receipt);
+    }
+    let text = format!(
         "Forgotten on {}: {}\n\
          Removed: its key, its record, {}, {}; {wiped}.\n\
          Searched for with its own templates after that: {}, returned by {} of them (generation {}).\n\
@@ -89,11 +103,28 @@ fn in_words(receipt: &Receipt, console: &Console) -> String {
         receipt.generation,
         receipt.audit,
     );
-    if !receipt.beyond.is_empty() {
-        text += "What this cannot reach:\n";
-        receipt.beyond.iter().for_each(|what| text += &format!("  - {}\n", table::plain(what)));
-    }
-    text
+    text + &beyond(receipt)
+}
+
+/// The receipt of before, as far as the audit log has it.
+fn again(receipt: &Receipt, console: &Console) -> String {
+    format!(
+        "Was forgotten on {}: {}\n\
+         Removed then: its key, its record, {}, {} (generation {}).\n\
+         Entry {} of the audit log says so, without the name.\n",
+        console.second(receipt.at),
+        receipt.identity,
+        count(receipt.templates, "template"),
+        count(receipt.crops, "crop"),
+        receipt.generation,
+        receipt.audit,
+    )
+}
+
+fn beyond(receipt: &Receipt) -> String {
+    let lines = receipt.beyond.iter().map(|what| format!("  - {}\n", table::plain(what)));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("What this cannot reach:\n{lines}") }
 }
 
 /// `1 template`, `3 templates`, `2 searches`.

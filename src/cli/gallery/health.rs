@@ -27,7 +27,8 @@ pub(super) fn verify(client: &mut Client) -> Result<ExitCode> {
             ("looked at", Some(looked_at.join(", "))),
             ("head of the audit log", Some(found.head.clone())),
         ]);
-        looked_at + &problems(&found.problems)
+        let warnings = found.warnings.iter().map(|warning| format!("Warning: {}\n", table::plain(warning)));
+        looked_at + &problems(&found.problems) + &warnings.collect::<String>()
     })?;
     Ok(verdict(&found.problems))
 }
@@ -51,6 +52,7 @@ pub(super) fn info(client: &mut Client) -> Result<ExitCode> {
             ("generation", Some(about.generation.to_string())),
             ("model", Some(about.model.map_or("none yet".to_owned(), |model| model.hex()))),
             ("identities", Some(some(standings))),
+            ("reviews due", Some(about.reviews_due.to_string())),
             ("templates", Some(some(templates.collect()))),
             ("enrolment crops", Some(if about.keeps_crops { "kept" } else { "not kept" }.to_owned())),
             ("master key", Some(about.master_key.clone())),

@@ -144,7 +144,8 @@ fn rotate(args: &KeyRotateArgs, client: &mut Client) -> Result<ExitCode> {
             "Master key {} instead of {}: {} keys wrapped again, {} values encrypted again",
             report.to, report.from, report.rewrapped, report.reencrypted
         )) + "\n"
-            + &table::fields(&[("the new key is", Some(report.kept_in.clone()))])
+            + &table::plain(&format!("The new key: {}", report.kept_in))
+            + "\n"
     })?;
     client.console.tell(
         "Earlier backups still need the old key. Keep the new one elsewhere: watchlistd gallery key export --out FILE \

@@ -13,7 +13,7 @@ use crate::cli::table::Column;
 use crate::gallery::command::Command;
 use crate::gallery::list::{List, Publish};
 use crate::gallery::record::ListName;
-use crate::gallery::report::ListUse;
+use crate::gallery::report::{ListSet, ListUse};
 
 /// Arguments of `gallery set-list`.
 #[derive(Debug, Args)]
@@ -57,8 +57,17 @@ pub(super) fn set(args: SetListArgs, client: &mut Client) -> Result<ExitCode> {
     let there: Vec<ListUse> = client.ask(Command::Lists)?;
     let known = there.into_iter().map(|used| used.list).find(|list| list.name == args.name);
     let list = changed(known.unwrap_or_else(|| List::new(args.name.clone())), args);
-    let used: ListUse = client.ask(Command::SetList { list })?;
-    client.console.show(&used, |console| console.table(&COLUMNS, vec![row(console, &used)]))?;
+    let set: ListSet = client.ask(Command::SetList { list })?;
+    client.console.show(&set, |console| console.table(&COLUMNS, vec![row(console, &set.used)]))?;
+    if let Some(threshold) = set.used.list.threshold.filter(|t| *t < set.model_threshold.unwrap_or_default())
+    {
+        let usual = set.model_threshold.unwrap_or_default();
+        client.console.tell(&format!(
+            "The threshold {threshold} is below the model's {usual}: more strangers are taken for somebody on list {}{}.",
+            set.used.list.name,
+            if threshold <= 0.0 { ", in the end everybody who is seen" } else { "" }
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,8 +76,9 @@ pub(super) fn remove(args: RemoveListArgs, client: &mut Client) -> Result<ExitCo
         bail!(Usage, "{}: every gallery has this list", args.name);
     }
     let name = args.name.clone();
-    let report: serde_json::Value = client.ask(Command::RemoveList { name: args.name })?;
-    client.console.show(&report, |_| format!("List {name} is removed.\n"))?;
+    let left: serde_json::Value = client.ask(Command::RemoveList { name: args.name })?;
+    let left = left.as_array().map(Vec::as_slice).unwrap_or_default();
+    client.console.show_each(left, |_| format!("List {name} is removed.\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,10 +59,14 @@ pub(in crate::cli) enum GalleryCommand {
     /// It goes into the audit log. Without --next the review date is taken away.
     Reviewed(change::ReviewedArgs),
     /// Make one identity of two: FROM is dissolved, INTO keeps its record and gets the templates of both.
+    ///
+    /// It asks before, or needs --yes: the record of FROM is destroyed. Of a face that both have from the same picture one template
+    /// is kept.
     Merge(change::MergeArgs),
     /// Make two identities of one: some templates move to a new one.
     ///
-    /// The new identity has the same record but for its name and external id. A template is named by its id, or by a part of
+    /// The new identity has the same record but for its name and external id: look at its notes, purpose and authority. The
+    /// names of the pictures' files do not go along. A template is named by its id, or by a part of
     /// it that no other has; `gallery show` lists them.
     Split(change::SplitArgs),
     /// Move a template to another identity.
@@ -70,6 +74,8 @@ pub(in crate::cli) enum GalleryCommand {
     /// Remove a template.
     RemoveTemplate(change::RemoveTemplateArgs),
     /// Forget somebody: destroy the key and all that is stored of an identity.
+    ///
+    /// With the id of somebody who is forgotten already it prints the receipt again.
     ///
     /// The identity is no longer found when the command returns, and its name in the audit log cannot be read any more. It
     /// stays forgotten when an earlier backup is restored or a bundle brings it again. The receipt says what was removed
@@ -114,7 +120,7 @@ pub(in crate::cli) enum GalleryCommand {
     Backup(backup::BackupArgs),
     /// Put a backup in place of the store, also while the daemon runs.
     ///
-    /// Whoever was forgotten since the backup stays forgotten.
+    /// Whoever was forgotten since the backup stays forgotten; whoever was enrolled since is removed. --dry-run says who.
     Restore(backup::RestoreArgs),
     /// Look after the master key.
     ///

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::parse;
 use crate::base::error::Result;
@@ -22,6 +23,9 @@ pub struct ListArgs {
     /// Only those in this standing: not searched for yet, searched for, or no longer.
     #[arg(long, value_parser = parse::standing())]
     standing: Option<Standing>,
+    /// Only those whose review date has come: somebody should look whether they still belong here.
+    #[arg(long)]
+    review_due: bool,
     /// Only those whose name, external id or id holds this.
     text: Option<String>,
 }
@@ -36,7 +40,11 @@ pub struct ShowArgs {
 
 pub(super) fn list(args: ListArgs, client: &mut Client) -> Result<ExitCode> {
     let command = Command::List { list: args.list, standing: args.standing, text: args.text };
-    let people: Vec<Person> = client.ask(command)?;
+    let mut people: Vec<Person> = client.ask(command)?;
+    if args.review_due {
+        let now = client.console.now();
+        people.retain(|person| is_due(&person.record, now));
+    }
     client.console.show_all(&PEOPLE, &people, row)?;
     if people.is_empty() {
         client.console.tell("No identity fits.");
@@ -68,18 +76,36 @@ fn row(console: &Console, person: &Person) -> Vec<String> {
         record.name.to_string(),
         record.external_id.as_ref().map_or(String::new(), ToString::to_string),
         lists_of(record),
-        person.standing.to_string(),
+        standing_of(person),
         record.valid_until.map_or(String::new(), time),
-        record.review.map_or(String::new(), time),
+        review(record, console).unwrap_or_default(),
         person.templates.to_string(),
         person.id.to_string(),
     ]
+}
+
+fn is_due(record: &Record, now: Timestamp) -> bool {
+    record.review.is_some_and(|review| review <= now)
+}
+
+/// The review date, and whether it has come.
+fn review(record: &Record, console: &Console) -> Option<String> {
+    let due = if is_due(record, console.now()) { " (due)" } else { "" };
+    record.review.map(|review| console.minute(review) + due)
 }
 
 /// `staff, vip`, or that it is on none.
 pub(super) fn lists_of(record: &Record) -> String {
     let lists: Vec<&str> = record.lists.iter().map(ListName::as_str).collect();
     if lists.is_empty() { "(none)".to_owned() } else { lists.join(", ") }
+}
+
+/// `active`, and that there is nothing to recognise somebody by.
+pub(super) fn standing_of(person: &Person) -> String {
+    match person.templates {
+        0 => format!("{}, no picture", person.standing),
+        _ => person.standing.to_string(),
+    }
 }
 
 /// All that is known of an identity, as shown before it is forgotten, too.
@@ -91,10 +117,10 @@ pub(super) fn in_words(portrait: &Portrait, console: &Console) -> String {
         ("id", Some(person.id.to_string())),
         ("external id", record.external_id.as_ref().map(ToString::to_string)),
         ("lists", Some(lists_of(record))),
-        ("standing", Some(person.standing.to_string())),
+        ("standing", Some(standing_of(person))),
         ("valid from", record.valid_from.map(time)),
         ("valid until", record.valid_until.map(time)),
-        ("review", record.review.map(time)),
+        ("review", review(record, console)),
         ("purpose", record.purpose.clone()),
         ("authority", record.authority.clone()),
         ("image source", record.image_source.clone()),

@@ -89,7 +89,11 @@ fn cases() -> Vec<(&'static str, Value, Command)> {
             person(),
             Command::Reviewed { who: who("Ana"), next: Some(time("2027-02-28T23:00:00Z")) },
         ),
-        ("gallery merge Ana E-7", person(), Command::Merge { from: who("Ana"), into: who("E-7") }),
+        (
+            "gallery merge Ana E-7 --yes",
+            value(samples::moved(None)),
+            Command::Merge { from: who("Ana"), into: who("E-7") },
+        ),
         (
             "gallery split Ana aaa bbb --name Bob",
             person(),
@@ -101,7 +105,7 @@ fn cases() -> Vec<(&'static str, Value, Command)> {
         ),
         (
             "gallery move-template aaa Bob",
-            person(),
+            value(samples::moved(Some(1))),
             Command::MoveTemplate { template: "aaa".to_owned(), to: who("Bob") },
         ),
         ("gallery remove-template aaa", person(), Command::RemoveTemplate { template: "aaa".to_owned() }),
@@ -139,6 +143,7 @@ fn cases() -> Vec<(&'static str, Value, Command)> {
             Command::AuditVerify { head: Some(samples::head()) },
         ),
         ("audit head", json!(samples::head()), Command::AuditHead),
+        ("audit accept-head --yes", value(samples::audit_report(&[])), Command::AuditAcceptHead),
         (
             "audit show --who Ana --action forgotten --since 2026-10-01 --until 2026-10-01 --most 5",
             json!([]),
@@ -329,9 +334,11 @@ fn a_list_keeps_the_settings_that_are_not_named() {
 fn only_commands_that_bring_something_make_a_store() {
     let makes = |command: &Command| Store::for_command(command) == Store::MadeIfMissing;
     for (line, _, command) in cases() {
-        assert_eq!(makes(&command), line.contains("trust KEY"), "{line}");
+        assert_eq!(makes(&command), line.contains("gallery trust"), "{line}");
     }
     let import = |dry_run| Command::Import { dry_run, force: false, identity: None };
-    assert!(makes(&import(false)) && !makes(&import(true)));
-    assert!(makes(&Command::Restore { key: None }) && !makes(&Command::Backup));
+    assert!(makes(&import(false)) && makes(&import(true)), "a first receiver looks before it takes");
+    assert!(!makes(&Command::Backup));
+    let restore = Store::for_command(&Command::Restore { key: None });
+    assert_eq!(restore, Store::MadeUnderItsKey, "a key that is made now opens no backup");
 }

@@ -11,9 +11,11 @@ fn lines(dir: &tempfile::TempDir) -> Vec<(Vec<String>, &'static str)> {
     let path = |name: &str| dir.path().join(name).display().to_string();
     vec![
         (words("gallery forget Ana"), "Ada Lovelace"),
+        (words("gallery merge Ana Bob"), "merge"),
         ([words("gallery restore"), vec![path("backup")]].concat(), "restore"),
         ([words("models switch"), vec![path("model.toml")]].concat(), "switch"),
         (words("models rollback"), "rollback"),
+        (words("audit accept-head"), "accept"),
     ]
 }
 
@@ -25,14 +27,20 @@ fn desk(line: &[String]) -> Canned {
             portrait.person = samples::person(1, "Ada Lovelace");
             Canned::answering([value(portrait), value(samples::receipt())])
         }
-        "restore" => Canned::answering([value(samples::backed_up())]),
+        "merge" => {
+            let shown = || value(samples::portrait());
+            Canned::answering([shown(), shown(), value(samples::moved(None))])
+        }
+        "restore" => Canned::answering([value(samples::backed_up()), value(samples::backed_up())]),
+        "accept-head" => Canned::answering([value(samples::audit_report(&[]))]),
         _ => Canned::answering([value(samples::switched(true))]),
     }
 }
 
 /// True if the desk was asked to do it, not only asked about it.
 fn done(desk: &Canned) -> bool {
-    desk.commands().iter().any(|command| !matches!(command, Command::Show { .. }))
+    let looks = |command: &Command| matches!(command, Command::Show { .. } | Command::RestorePreview { .. });
+    desk.commands().iter().any(|command| !looks(command))
 }
 
 #[test]
@@ -100,6 +108,53 @@ What this cannot reach:
     found.returned = 1;
     let ran = run(&Canned::answering([value(found)]), "gallery forget Ana --yes", None);
     assert_eq!(ran.status(), 1, "a search that still finds it is no success");
+}
+
+#[test]
+fn a_receipt_that_was_lost_can_be_had_again() {
+    let line = format!("gallery forget {}", id(1));
+    let again = crate::gallery::report::Receipt { again: true, probes: 0, ..samples::receipt() };
+    // At a terminal: there is nobody to show, and nothing to agree to.
+    let desk = Canned::default();
+    desk.and(Err(crate::err!(NoInput, "nobody")));
+    desk.and(Ok(crate::gallery::command::Reply { value: value(again), body: vec![] }));
+    let ran = run(&desk, &line, Some(vec![]));
+    assert_eq!(ran.status(), 0, "{:?}", ran.result);
+    let expected = "\
+Was forgotten on 2026-10-01 12:00:00: 0190b5c6-0000-7000-8000-000000000001
+Removed then: its key, its record, 3 templates, 1 crop (generation 12).
+Entry 55 of the audit log says so, without the name.
+What this cannot reach:
+  - backups made before
+  - events delivered before
+";
+    assert_eq!(ran.out, expected);
+    // A name or an external id may be somebody else's by now.
+    let desk = Canned::default();
+    desk.and(Err(crate::err!(NoInput, "nobody")));
+    let ran = run(&desk, "gallery forget E-7", Some(vec![]));
+    assert_eq!((ran.status(), desk.commands().len()), (66, 1));
+}
+
+#[test]
+fn who_would_be_removed_by_a_restore_is_said_before_and_after() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut report = samples::backed_up();
+    report.gone = vec![(id(7), "Zoë".to_owned())];
+    let line = lines(&dir).into_iter().map(|(line, _)| line).find(|line| line[1] == "restore").expect("it");
+    let told =
+        "removed, because the backup does not have them:\n  - Zoë (0190b5c6-0000-7000-8000-000000000007)\n";
+    let dry = [line.clone(), words("--dry-run")].concat();
+    let desk = Canned::answering([value(&report)]);
+    let ran = run_words(&desk, &dry, None);
+    assert!(ran.status() == 0 && ran.out.contains(told), "{:?} {}", ran.result, ran.out);
+    assert_eq!(desk.commands(), [Command::RestorePreview { key: None }]);
+    let desk = Canned::answering([value(&report), value(&report)]);
+    let ran = run_words(&desk, &line, Some(vec!["no"]));
+    assert!(ran.err.contains(told.trim_end()) && ran.status() == 1, "{}", ran.err);
+    let desk = Canned::answering([value(&report)]);
+    let ran = run_words(&desk, &[line, words("--yes")].concat(), None);
+    assert!(ran.out.contains(told), "{}", ran.out);
 }
 
 #[test]

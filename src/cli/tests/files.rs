@@ -80,6 +80,7 @@ fn an_export_says_what_is_in_it_and_warns_when_anybody_can_read_it() {
     let desk = giving(value(samples::exported(false)), b"bundle");
     let ran = folder.run(&desk, "gallery export --out @a --list staff --list vip --crops", None);
     assert!(ran.out.contains("3 identities, 18 templates of generation 12"), "{}", ran.out);
+    assert!(ran.out.contains("fingerprint of that key: e18b-0d4a"), "{}", ran.out);
     assert!(ran.err.contains("not encrypted") && ran.err.contains("--to"), "{}", ran.err);
     let lists = ["staff", "vip"].map(|list| list.parse().expect("a list")).into();
     assert_eq!(desk.commands(), [Command::Export { lists, recipients: vec![], crops: true }]);
@@ -191,13 +192,17 @@ fn a_passphrase_comes_from_the_terminal_or_a_file_of_the_owners() {
     assert_eq!((ran.status(), desk.commands()), (0, vec![asked("hunter2 and more")]), "{:?}", ran.result);
 
     let desk = giving(Value::Null, b"age");
-    let ran = folder.run(&desk, "gallery key export --out @b --passphrase", Some(vec!["hunter2", "hunter2"]));
-    assert_eq!((ran.status(), desk.commands()), (0, vec![asked("hunter2")]), "{:?}", ran.result);
+    let ran = folder.run(
+        &desk,
+        "gallery key export --out @b --passphrase",
+        Some(vec!["hunter2 twice", "hunter2 twice"]),
+    );
+    assert_eq!((ran.status(), desk.commands()), (0, vec![asked("hunter2 twice")]), "{:?}", ran.result);
     assert!(!format!("{}{}", ran.out, ran.err).contains("hunter2"));
 
     for (line, types, status) in [
         ("gallery key export --out @c --passphrase", None, 64),
-        ("gallery key export --out @c --passphrase", Some(vec!["hunter2", "hunter3"]), 65),
+        ("gallery key export --out @c --passphrase", Some(vec!["hunter2 twice", "hunter3 twice"]), 65),
         ("gallery key export --out @c --passphrase-file @open", None, 77),
         ("gallery key export --out @c --passphrase-file @missing", None, 66),
     ] {
@@ -220,7 +225,7 @@ fn a_new_master_key_comes_from_a_file_of_the_owners() {
     assert_eq!(
         ran.out,
         "Master key 8899aabbccddeeff instead of 0011223344556677: 6 keys wrapped again, 0 values encrypted again\n\
-         the new key is  the key file /var/lib/watchlistd/gallery.key\n"
+         The new key: the key file /var/lib/watchlistd/gallery.key\n"
     );
     assert!(ran.err.contains("Earlier backups") && ran.err.contains("credential"), "{}", ran.err);
     assert!(!format!("{}{}", ran.out, ran.err).contains("5a5a"));

@@ -31,6 +31,21 @@ Ada Lovelace               watchlist   active                              3  01
 }
 
 #[test]
+fn a_review_that_is_due_is_marked_and_can_be_asked_for() {
+    let mut people = samples::people();
+    people[0].record.review = Some(samples::time("2026-10-01T11:00:00Z"));
+    people[1].record.review = Some(samples::time("2026-10-01T11:00:01Z"));
+    let all = printed("gallery list", &people).out;
+    assert_eq!(all.matches("2026-10-01 12:00").count(), 2, "{all}");
+    assert_eq!(all.matches("2026-10-01 12:00 (due)").count(), 1, "{all}");
+    let due = printed("gallery list --review-due", &people).out;
+    assert!(due.contains("Ada Lovelace") && !due.contains("王小明"), "{due}");
+    let portrait = Portrait { person: people.remove(0), stored: Vec::new() };
+    let shown = printed("gallery show Ada", portrait).out;
+    assert!(shown.contains("review    2026-10-01 12:00 (due)"), "{shown}");
+}
+
+#[test]
 fn an_identity_is_shown_with_its_templates_and_cannot_steer_the_terminal() {
     let expected = "\
 name         王小明
@@ -83,6 +98,7 @@ SCORE  CONFUSED  NAME          NAME    ID                                    ID
 generation       12
 model            {ab}
 identities       2 active, 1 expired
+reviews due      1
 templates        18 of model abababababab, 4 of model cdcdcdcdcdcd (not searched)
 enrolment crops  not kept
 master key       0011223344556677
@@ -93,6 +109,7 @@ audit log        57 entries
     let expected = format!(
         "\
 This box signs with {own}
+fingerprint          e18b-0d4a
 
 LABEL       TRUSTED SINCE     LAST GENERATION  KEY
 gate north  2026-01-02 04:04                7  {other}
@@ -223,4 +240,44 @@ fn what_the_desk_refuses_is_passed_on_as_it_is() {
     let ran = run(&Canned::answering([json!({"no": "person"})]), "gallery rename Ana Bob", None);
     assert_eq!(ran.status(), 70, "{:?}", ran.result);
     assert!(ran.refusal().contains("another version"), "{}", ran.refusal());
+}
+
+#[test]
+fn who_has_no_picture_is_said() {
+    let mut none = samples::person(1, "Ana");
+    none.templates = 0;
+    assert!(printed("gallery list", [&none]).out.contains("active, no picture"));
+    let removed = printed("gallery remove-template aaaa", &none);
+    assert!(removed.out.contains("active, no picture") && removed.err.contains("never recognised"));
+    let moved = printed("gallery move-template aaaa Ana", samples::moved(Some(0)));
+    assert!(moved.err.contains("0190b5c6-0000-7000-8000-000000000002 has no template"), "{}", moved.err);
+    assert!(printed("gallery move-template aaaa Ana", samples::moved(Some(1))).err.is_empty());
+    let mut report = samples::examination(&[]);
+    report.warnings.push("identity x has no template".to_owned());
+    let verified = printed("gallery verify", report);
+    assert!(verified.status() == 0 && verified.out.ends_with("Warning: identity x has no template\n"));
+}
+
+#[test]
+fn a_merge_says_how_many_templates_moved() {
+    let out = printed("gallery merge Bob Ana --yes", samples::moved(None)).out;
+    let told = "2 templates of 0190b5c6-0000-7000-8000-000000000002 moved, 1 were of faces it has already";
+    assert!(out.contains(told), "{out}");
+}
+
+#[test]
+fn a_threshold_below_the_models_is_told() {
+    let used = samples::lists().remove(0);
+    let set = |model_threshold| {
+        let set = ListSet { used: used.clone(), model_threshold };
+        let desk = Canned::answering([value(samples::lists()), value(set)]);
+        run(&desk, "gallery set-list staff --priority 1", None).err
+    };
+    assert!(set(Some(0.5)).contains("below the model's 0.5"), "{}", set(Some(0.5)));
+    assert!(set(Some(0.4)).is_empty() && set(None).is_empty());
+}
+
+#[test]
+fn a_log_without_a_fitting_entry_is_said_to_have_none() {
+    assert!(printed("audit show --action forgotten", Vec::<AuditEntry>::new()).err.contains("No entry fits"));
 }

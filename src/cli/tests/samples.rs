@@ -21,7 +21,7 @@ pub fn id(n: u8) -> IdentityId {
     format!("0190b5c6-0000-7000-8000-0000000000{n:02x}").parse().expect("an id")
 }
 
-fn time(text: &str) -> jiff::Timestamp {
+pub fn time(text: &str) -> jiff::Timestamp {
     text.parse().expect("a time")
 }
 
@@ -92,6 +92,7 @@ pub fn receipt() -> Receipt {
         generation: 12,
         audit: 55,
         beyond: vec!["backups made before".to_owned(), "events delivered before".to_owned()],
+        again: false,
     }
 }
 
@@ -108,6 +109,7 @@ pub fn examination(problems: &[&str]) -> Examination {
     Examination {
         looked_at: BTreeMap::from([("identities".to_owned(), 3), ("templates".to_owned(), 18)]),
         problems: problems.iter().map(|&p| p.to_owned()).collect(),
+        warnings: Vec::new(),
         head: head(),
     }
 }
@@ -154,6 +156,7 @@ pub fn description() -> Description {
         model: Some(model(0xab)),
         templates: BTreeMap::from([(model(0xab), 18), (model(0xcd), 4)]),
         standings: BTreeMap::from([(Standing::Active, 2), (Standing::Expired, 1)]),
+        reviews_due: 1,
         keeps_crops: false,
         master_key: "0011223344556677".to_owned(),
         audit: 57,
@@ -161,7 +164,14 @@ pub fn description() -> Description {
 }
 
 pub fn exported(encrypted: bool) -> Exported {
-    Exported { identities: 3, templates: 18, generation: 12, signer: "0a".repeat(32), encrypted }
+    Exported {
+        identities: 3,
+        templates: 18,
+        generation: 12,
+        signer: "0a".repeat(32),
+        fingerprint: "e18b-0d4a".to_owned(),
+        encrypted,
+    }
 }
 
 pub fn imported(dry_run: bool) -> Imported {
@@ -196,18 +206,28 @@ pub fn trust(signers: bool) -> Trust {
         added: time("2026-01-02T03:04:05Z"),
         generation: Some(7),
     };
-    Trust { own: "0a".repeat(32), signers: if signers { vec![signer] } else { vec![] } }
+    Trust {
+        own: "0a".repeat(32),
+        fingerprint: "e18b-0d4a".to_owned(),
+        signers: if signers { vec![signer] } else { vec![] },
+    }
 }
 
 pub fn backed_up() -> BackedUp {
     BackedUp {
+        whole: false,
         generation: 12,
         now: 15,
         identities: 3,
         templates: 18,
         forgotten: 1,
         master_key: "0011223344556677".to_owned(),
+        gone: Vec::new(),
     }
+}
+
+pub fn moved(left: Option<u64>) -> Moved {
+    Moved { person: person(1, "Ana"), from: id(2), moved: 2, repeated: 1, left }
 }
 
 pub fn rotated() -> Rotated {

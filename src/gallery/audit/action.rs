@@ -63,13 +63,13 @@ actions! {
     ModelRolledBack = "model-rolled-back",
     /// A bundle came in.
     Imported = "imported",
-    /// A bundle went out.
+    /// A bundle was handed out: what becomes of it only the receiver knows.
     Exported = "exported",
     /// Another box's bundles are imported from now on.
     Trusted = "trusted",
     /// They are no longer.
     Distrusted = "distrusted",
-    /// A backup was made.
+    /// A backup was begun, or, as its `stage` says, failed. What becomes of its file only its writer knows.
     BackedUp = "backed-up",
     /// A backup was put in place of what was stored. An entry for each identity touched follows.
     Restored = "restored",
@@ -83,6 +83,8 @@ actions! {
     Migrated = "migrated",
     /// The store was made.
     StoreMade = "store-made",
+    /// The head file was missing when the gallery was opened, and begun again.
+    HeadMissing = "head-missing",
     /// The log was taken as it is, although the head file said otherwise.
     HeadAccepted = "head-accepted",
 }

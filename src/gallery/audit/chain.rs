@@ -20,8 +20,8 @@ pub(super) fn link(key: &Key, previous: &[u8; 32], row: &Row) -> [u8; 32] {
     crypt::tag(key, &bound)
 }
 
-/// The end of the log, where entries are appended. It moves when an entry is made; if the transaction that stores the row is
-/// rolled back, [`Chain::rewind`] moves it back.
+/// The end of the log, where entries are appended. It moves when an entry is made: append to a clone, and keep that once the
+/// rows are stored.
 #[derive(Debug, Clone)]
 pub struct Chain {
     key: Key,
@@ -38,11 +38,6 @@ impl Chain {
     /// Where it is.
     pub fn head(&self) -> Head {
         self.head
-    }
-
-    /// Back to where it was before entries that were not stored after all.
-    pub fn rewind(&mut self, to: Head) {
-        self.head = to;
     }
 
     /// The row of the next entry. `identity_key` seals the draft's name; it is not needed if there is none.

@@ -159,17 +159,6 @@ impl Draft {
 }
 
 impl Row {
-    /// A row from its columns.
-    ///
-    /// # Errors
-    /// `Data`, when the MAC is not 32 bytes long.
-    pub fn new(sequence: u64, body: String, sealed: Option<Vec<u8>>, mac: &[u8]) -> Result<Self> {
-        let Ok(mac) = mac.try_into() else {
-            bail!(Data, "audit entry {sequence}: a MAC of {} bytes; expected 32", mac.len());
-        };
-        Ok(Self { sequence, body, sealed, mac })
-    }
-
     /// The entry in the body.
     ///
     /// # Errors

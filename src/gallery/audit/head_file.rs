@@ -7,8 +7,8 @@
 //!                              └──accept(head)──▶ follows
 //! ```
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -56,16 +56,20 @@ impl HeadFile {
     /// # Errors
     /// `Data`, when it is not as it was written, or was written with another key; `Permission` or `Io`, when it cannot be read.
     pub fn read(&self) -> Result<Option<Head>> {
-        let text = match fs::read(&self.path) {
-            Ok(text) => text,
+        let failed = |e| Error::io("read the audit log's head", &self.path, e);
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("read the audit log's head", &self.path, e)),
+            Err(e) => return Err(failed(e)),
         };
+        let mut text = Vec::new();
+        file.take(MOST_BYTES as u64 + 1).read_to_end(&mut text).map_err(failed)?;
         self.parse(&text).map(Some).ok_or_else(|| {
             err!(
                 Data,
                 "{}: not the audit log's head as it was written: it was edited, or belongs to a gallery with another key. Run \
-                 `watchlistd audit verify` with a head kept elsewhere before you remove it",
+                 `watchlistd audit verify --head` with a head kept elsewhere; if the log is the one you answer for, \
+                 `watchlistd audit accept-head` writes the head anew",
                 self.path.display()
             )
         })
@@ -92,7 +96,7 @@ impl HeadFile {
     /// missing or behind, and stands still where the log does not follow the head.
     ///
     /// # Errors
-    /// As [`HeadFile::advance`]. Not for a log that does not follow: [`HeadState::refusal`] is the error for that.
+    /// As [`HeadFile::advance`]. Not for a log that does not follow.
     pub fn settle(&mut self, state: &HeadState, last: Head, at: Timestamp) -> Result<()> {
         self.follows = state.follows();
         match state {
@@ -114,7 +118,8 @@ impl HeadFile {
         if !self.follows {
             bail!(
                 Data,
-                "{}: stays as it is, for the audit log does not follow it: run `watchlistd audit verify`",
+                "{}: stays as it is, for the audit log does not follow it: run `watchlistd audit verify`; if the log is \
+                 the one you answer for, `watchlistd audit accept-head` writes the head anew",
                 self.path.display()
             );
         }
@@ -133,6 +138,11 @@ impl HeadFile {
         }
     }
 
+    /// True if the log follows it, so that it moves on with the log.
+    pub fn follows(&self) -> bool {
+        self.follows
+    }
+
     /// Takes the log as it is, whatever the file says. Only when somebody who answers for it says so, and after an entry
     /// `head-accepted` that says what the file held.
     ///
@@ -142,6 +152,20 @@ impl HeadFile {
         self.write(head, at)?;
         self.follows = true;
         Ok(())
+    }
+
+    /// Takes the file away, durably, before the log it is of is replaced by another. The next [`HeadFile::accept`] makes it anew.
+    ///
+    /// # Errors
+    /// `Permission` or `Io`, when it cannot be removed.
+    pub fn remove(&mut self) -> Result<()> {
+        let failed = |e| Error::io("remove the audit log's head", &self.path, e);
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
+            _ => self.known = None,
+        }
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(std::path::Path::new("."))).and_then(|f| f.sync_all()).map_err(failed)
     }
 
     fn write(&mut self, head: Head, at: Timestamp) -> Result<()> {

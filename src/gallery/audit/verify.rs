@@ -17,7 +17,6 @@ use super::head::Head;
 use super::problem::Problem;
 use crate::base::error::Result;
 use crate::gallery::crypt::Key;
-use crate::gallery::report::AuditReport;
 
 /// So many problems of entries are told, and all of heads; the rest is counted.
 pub const MOST_PROBLEMS: usize = 100;
@@ -45,12 +44,6 @@ impl Report {
     pub fn sentences(&self) -> Vec<String> {
         let more = (self.more > 0).then(|| format!("and {} problems more", self.more));
         self.problems.iter().map(ToString::to_string).chain(more).collect()
-    }
-}
-
-impl From<&Report> for AuditReport {
-    fn from(report: &Report) -> Self {
-        Self { entries: report.entries, head: report.head.to_string(), problems: report.sentences() }
     }
 }
 

@@ -24,7 +24,8 @@ pub(in crate::gallery) struct ChangeSet {
     pub(in crate::gallery) crops: Vec<CropChange>,
     pub(in crate::gallery) lists: Vec<ListChange>,
     pub(in crate::gallery) forgotten: Vec<Forgotten>,
-    pub(in crate::gallery) signers: Vec<SignerChange>,
+    /// Signers as they are from now on.
+    pub(in crate::gallery) signers: Vec<StoredSigner>,
     pub(in crate::gallery) settings: Vec<(&'static str, Option<String>)>,
     /// Another model whose templates are searched from now on.
     pub(in crate::gallery) searched: Option<Searched>,
@@ -84,12 +85,6 @@ pub(in crate::gallery) enum CropChange {
 pub(in crate::gallery) enum ListChange {
     Put(List),
     Remove(ListName),
-}
-
-/// A signer that comes, changes or goes.
-pub(in crate::gallery) enum SignerChange {
-    Put(StoredSigner),
-    Remove([u8; 32]),
 }
 
 impl ChangeSet {

@@ -1,24 +1,28 @@
 //! Carrying a change out.
 //!
 //! ```text
-//!  ChangeSet ─▶ one transaction: rows, audit entries, generation ─▶ head file ─▶ the list of the forgotten
-//!                                  │ fails: nothing has changed        ─▶ directory ─▶ snapshot, swapped
+//!  ChangeSet ─▶ one transaction: rows, audit entries, generation; beside it the next snapshot
+//!                 │ fails: nothing has changed
+//!                 ▼ stands
+//!               directory, schedule, snapshot swapped ─▶ head file ─▶ the list of the forgotten ─▶ write-ahead log emptied
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use super::change::{
-    ChangeSet, CropChange, IdentityChange, ListChange, Searched, SignerChange, TemplateChange,
-};
+use super::change::{ChangeSet, CropChange, IdentityChange, ListChange, Searched, TemplateChange};
 use super::directory::{Directory, Entry};
-use super::{Keeper, Seen};
+use super::{Keeper, Model, Seen};
 use crate::base::error::{Error, Result};
 use crate::base::faults;
 use crate::err;
 use crate::gallery::command::Actor;
 use crate::gallery::crypt::Key;
-use crate::gallery::snapshot::{Delta, GallerySnapshot};
-use crate::gallery::store::{Content, NewIdentity, NewTemplate, StoredIdentity, Tables, TemplateRow};
+use crate::gallery::record::Standing;
+use crate::gallery::snapshot::{Delta, GallerySnapshot, Person};
+use crate::gallery::store::{
+    Content, Forgotten, NewIdentity, NewTemplate, StoredIdentity, StoredTemplate, Tables, TemplateRow,
+};
 use crate::types::ids::IdentityId;
 
 /// What a change left behind.
@@ -33,53 +37,104 @@ pub(in crate::gallery) struct Done {
 }
 
 impl Keeper {
-    /// Carries the change out: when this returns, it is on the disk, and searches see it.
-    pub(in crate::gallery) fn commit(&mut self, actor: &Actor, mut change: ChangeSet) -> Result<Done> {
+    /// Carries the change out: when this returns, it is on the disk, and searches see it. What searches use next is made before
+    /// the change stands, so that one they could not follow is not made.
+    ///
+    /// # Errors
+    /// What the store gives; then nothing has changed. Where somebody was forgotten and the list beside the store could not be
+    /// written, the change stands, and the error says so.
+    pub(in crate::gallery) fn commit(&mut self, actor: &Actor, change: ChangeSet) -> Result<Done> {
         self.check_place()?;
+        self.expect_all_fit(&change)?;
         let at = self.clock.now().wall;
         let content = if change.changes_content() { Content::Changed } else { Content::Same };
         let mut chain = self.chain.clone();
         faults::point("commit.begun");
-        let (generation, added) = self.store.write(|tables, generation| {
+        let (directory, shared, model) = (&self.directory, &self.shared, &self.model);
+        let staged = self.store.write(|tables, generation| {
             let next = generation + u64::from(content == Content::Changed);
-            let added = write_rows(tables, &change, &self.directory)?;
+            let added = write_rows(tables, &change, directory)?;
             faults::point("commit.rows");
             for (draft, key) in &change.entries {
                 tables.insert_audit_row(&chain.append(at, actor, next, draft.clone(), key.as_ref())?)?;
             }
+            let mut staged = Staged::of(change, added, directory, model, at);
+            staged.prepare(next, &shared.current())?;
             faults::point("commit.audited");
-            Ok(((next, added), content))
+            Ok((staged, content))
         })?;
         faults::point("commit.done");
         self.chain = chain;
+        let (wipe, forgotten) = self.take_over(staged);
         self.advance_head();
         faults::point("commit.head");
-        let listed = self.tombstones.append(&change.forgotten);
+        let listed = self.tombstones.append(&forgotten);
         faults::point("commit.forgotten");
-        let wipe = change.wipe;
-        let searched = change.searched.take();
-        let delta = self.take_in(change, added);
-        match searched {
-            Some(searched) => self.show_another(searched),
-            None => self.show(generation, delta)?,
-        }
-        let wiped = !wipe || self.store.checkpoint();
+        let wiped = !wipe || self.wipe();
         faults::point("commit.wiped");
-        // The change stands all the same; but only both together keep somebody forgotten when an older store is put back.
-        listed.map_err(|error| {
-            let kind = error.kind();
-            Error::new(
-                kind,
-                "the change is in the gallery, but the list beside it of those who were forgotten could not be written; the next \
-                 change or start does it",
-            )
-            .because(error)
-        })?;
-        Ok(Done { generation, audit: self.chain.head().count, wiped })
+        match listed {
+            Err(error) if !forgotten.is_empty() => return Err(not_listed(error)),
+            // Those of an earlier change; that one said so too.
+            Err(error) => tracing::error!(
+                error = error.chain(),
+                "somebody was forgotten before and is not on the list beside the gallery yet"
+            ),
+            Ok(()) => {}
+        }
+        Ok(Done { generation: self.shared.current().generation(), audit: self.chain.head().count, wiped })
+    }
+
+    /// Makes a change that only searches see: nothing can be stored.
+    ///
+    /// # Errors
+    /// `Data`, when searches cannot follow it.
+    pub(super) fn only_in_memory(&mut self, change: ChangeSet) -> Result<()> {
+        let current = self.shared.current();
+        let at = self.clock.now().wall;
+        let mut staged = Staged::of(change, Vec::new(), &self.directory, &self.model, at);
+        staged.prepare(current.generation() + 1, &current)?;
+        self.take_over(staged);
+        Ok(())
+    }
+
+    /// Memory becomes what the store is now, and searches use it. Nothing here can fail.
+    fn take_over(&mut self, staged: Staged) -> (bool, Vec<Forgotten>) {
+        let Staged { lists, identities, rows, crops, next, searched, wipe, forgotten, .. } = staged;
+        self.take_in(lists, identities, rows, crops);
+        let mut warnings = Vec::new();
+        let mut next = next;
+        if let Some(searched) = searched {
+            (self.model, warnings, next) = (searched.model, searched.warnings, Some(searched.snapshot));
+        }
+        if let Some(snapshot) = next {
+            self.shared.swap(snapshot.clone());
+            (self.on_swap)(Seen { snapshot, warnings });
+        }
+        (wipe, forgotten)
+    }
+
+    /// Empties the write-ahead log; true if all of it. Who reads the store right now keeps it from that: it is tried again.
+    pub(super) fn wipe(&mut self) -> bool {
+        self.owes_wipe = !self.store.checkpoint();
+        !self.owes_wipe
+    }
+
+    /// The write-ahead log may be emptied now, if somebody kept it from that.
+    pub(in crate::gallery) fn wipe_again(&mut self) {
+        if self.owes_wipe {
+            self.wipe();
+        }
     }
 
     /// A store that was moved away under us would take changes that nobody ever sees.
     pub(super) fn check_place(&self) -> Result<()> {
+        if self.broken {
+            return Err(err!(
+                Software,
+                "a command failed half way and the gallery could not be read again: restart the daemon"
+            ));
+        }
+        self.refuse_read_only()?;
         if self.store.replaced() {
             return Err(err!(
                 Io,
@@ -91,24 +146,25 @@ impl Keeper {
         Ok(())
     }
 
-    /// Makes the directory what the store is now; what the snapshot needs to follow.
-    fn take_in(&mut self, change: ChangeSet, added: Vec<TemplateRow>) -> Delta {
-        let mut delta = Delta::default();
-        let mut touched: BTreeSet<IdentityId> = BTreeSet::new();
-        let model = self.model.id;
-        for list in change.lists {
+    /// Makes directory and schedule what the store is now.
+    fn take_in(
+        &mut self,
+        lists: Vec<ListChange>,
+        identities: Vec<IdentityChange>,
+        rows: Vec<RowChange>,
+        crops: Vec<CropChange>,
+    ) {
+        for list in lists {
             match list {
                 ListChange::Put(list) => self.directory.put_list(list),
                 ListChange::Remove(name) => self.directory.remove_list(&name),
             }
-            // Rules stand in every person on the list.
-            touched.extend(self.directory.iter().map(|entry| entry.identity.id));
         }
         let mut removed_people = Vec::new();
-        for identity in change.identities {
+        for identity in identities {
             match identity {
                 IdentityChange::Add(identity) | IdentityChange::Put(identity) => {
-                    touched.insert(identity.id);
+                    self.schedule.set(identity.id, &identity.record, identity.standing);
                     let known = self.directory.remove(identity.id);
                     let (templates, crops) = known.map(|e| (e.templates, e.crops)).unwrap_or_default();
                     self.directory.put(Entry { identity, templates, crops });
@@ -117,35 +173,17 @@ impl Keeper {
                 IdentityChange::Remove(id) => removed_people.push(id),
             }
         }
-        let mut added = added.into_iter();
-        for template in change.templates {
-            match template {
-                TemplateChange::Add { identity, template } => {
-                    if let (Some(row), Some(entry)) = (added.next(), self.directory.get_mut(identity)) {
-                        entry.templates.push(row);
-                    }
-                    if template.embedding.model() == model {
-                        delta.added.push((identity, template.id, template.embedding));
-                    }
-                }
-                TemplateChange::Remove(row) => {
+        for row in rows {
+            match row {
+                RowChange::Add(row) => self.put_row(row),
+                RowChange::Remove(row) => self.take_out(&row),
+                RowChange::Move { row, to } => {
                     self.take_out(&row);
-                    delta.removed.push((row.identity, row.id));
-                }
-                TemplateChange::Move { template, to } => {
-                    self.take_out(&template.row);
-                    let row = TemplateRow { identity: to, ..template.row.clone() };
-                    if let Some(entry) = self.directory.get_mut(to) {
-                        entry.templates.push(row);
-                    }
-                    delta.removed.push((template.row.identity, template.row.id));
-                    if template.row.model == model {
-                        delta.added.push((to, template.row.id, template.embedding));
-                    }
+                    self.put_row(TemplateRow { identity: to, ..row });
                 }
             }
         }
-        for crop in change.crops {
+        for crop in crops {
             let (identity, tag, kept) = match crop {
                 CropChange::Put { identity, tag, .. } => (identity, tag, true),
                 CropChange::Remove { identity, tag } => (identity, tag, false),
@@ -159,19 +197,15 @@ impl Keeper {
             }
         }
         for id in removed_people {
-            if let Some(entry) = self.directory.remove(id) {
-                delta.removed.extend(entry.templates.iter().map(|row| (id, row.id)));
-            }
+            self.directory.remove(id);
             self.schedule.remove(id);
-            touched.insert(id);
         }
-        for id in touched {
-            if let Some(entry) = self.directory.get(id) {
-                self.schedule.set(id, &entry.identity.record, entry.identity.standing);
-            }
-            delta.people.push((id, self.directory.person(id)));
+    }
+
+    fn put_row(&mut self, row: TemplateRow) {
+        if let Some(entry) = self.directory.get_mut(row.identity) {
+            entry.templates.push(row);
         }
-        delta
     }
 
     fn take_out(&mut self, row: &TemplateRow) {
@@ -180,35 +214,6 @@ impl Keeper {
         if !entry.templates.iter().any(|known| known.source_tag == row.source_tag) {
             entry.crops.remove(&row.source_tag);
         }
-    }
-
-    /// Swaps the next snapshot in.
-    fn show(&mut self, generation: u64, delta: Delta) -> Result<()> {
-        let current = self.shared.current();
-        if generation == current.generation() {
-            return Ok(());
-        }
-        let next = std::sync::Arc::new(current.after(generation, delta)?);
-        self.shared.swap(next.clone());
-        (self.on_swap)(Seen { snapshot: next, warnings: Vec::new() });
-        Ok(())
-    }
-
-    /// Another model is searched from now on.
-    fn show_another(&mut self, searched: Searched) {
-        self.model = searched.model;
-        self.shared.swap(searched.snapshot.clone());
-        (self.on_swap)(Seen { snapshot: searched.snapshot, warnings: searched.warnings });
-    }
-
-    /// The snapshot that is in use now, on a base that was built beside.
-    ///
-    /// # Errors
-    /// `Data`, when it cannot be put together.
-    pub(in crate::gallery) fn stand_on(&mut self, rebuilt: &GallerySnapshot) -> Result<()> {
-        let next = self.shared.current().onto(rebuilt)?;
-        self.shared.swap(std::sync::Arc::new(next));
-        Ok(())
     }
 
     /// The head file follows the chain. It is behind after a kill at the wrong moment, or on a full disk: that is seen and
@@ -220,6 +225,137 @@ impl Keeper {
         }
         tracing::info!(target: "watchlistd::audit", head = %head, "audit log");
     }
+}
+
+/// A change as memory takes it over, once it is written.
+struct Staged {
+    lists: Vec<ListChange>,
+    identities: Vec<IdentityChange>,
+    rows: Vec<RowChange>,
+    crops: Vec<CropChange>,
+    forgotten: Vec<Forgotten>,
+    wipe: bool,
+    searched: Option<Searched>,
+    delta: Delta,
+    /// What searches use next; `None`: what they use now.
+    next: Option<Arc<GallerySnapshot>>,
+}
+
+/// A template's row that comes, goes or moves; its vector is the snapshot's.
+enum RowChange {
+    Add(TemplateRow),
+    Remove(TemplateRow),
+    Move { row: TemplateRow, to: IdentityId },
+}
+
+impl Staged {
+    /// `added` are the rows of the templates that were added, in their order.
+    fn of(
+        change: ChangeSet,
+        added: Vec<TemplateRow>,
+        directory: &Directory,
+        searched: &Model,
+        at: jiff::Timestamp,
+    ) -> Self {
+        let model = searched.id;
+        let mut delta = Delta { people: people_after(&change, directory, at), ..Delta::default() };
+        for id in change.identities.iter().filter_map(|change| match change {
+            IdentityChange::Remove(id) => directory.get(*id),
+            IdentityChange::Add(_) | IdentityChange::Put(_) => None,
+        }) {
+            let rows = id.templates.iter().filter(|row| row.model == model);
+            delta.removed.extend(rows.map(|row| (row.identity, row.id)));
+        }
+        let mut rows = Vec::with_capacity(change.templates.len());
+        let mut added = added.into_iter();
+        for template in change.templates {
+            match template {
+                TemplateChange::Add { identity, template } => {
+                    rows.extend(added.next().map(RowChange::Add));
+                    if template.embedding.model() == model {
+                        delta.added.push((identity, template.id, template.embedding));
+                    }
+                }
+                TemplateChange::Remove(row) => {
+                    if row.model == model {
+                        delta.removed.push((row.identity, row.id));
+                    }
+                    rows.push(RowChange::Remove(row));
+                }
+                TemplateChange::Move { template, to } => {
+                    let StoredTemplate { row, embedding, .. } = template;
+                    if row.model == model {
+                        delta.removed.push((row.identity, row.id));
+                        // One that does not fit was stored without looking: nobody searches for it, and it may be somebody else's.
+                        if searched.fits(&embedding) {
+                            delta.added.push((to, row.id, embedding));
+                        }
+                    }
+                    rows.push(RowChange::Move { row, to });
+                }
+            }
+        }
+        Self {
+            lists: change.lists,
+            identities: change.identities,
+            rows,
+            crops: change.crops,
+            forgotten: change.forgotten,
+            wipe: change.wipe,
+            searched: change.searched,
+            delta,
+            next: None,
+        }
+    }
+
+    /// Makes what searches use after the change, of that generation.
+    fn prepare(&mut self, generation: u64, current: &GallerySnapshot) -> Result<()> {
+        let delta = std::mem::take(&mut self.delta);
+        if self.searched.is_none() && generation != current.generation() {
+            self.next = Some(Arc::new(current.after(generation, delta)?));
+        }
+        Ok(())
+    }
+}
+
+/// Everybody whom the change touches, as searches see them after it. Rules of lists stand in every person on the list.
+fn people_after(
+    change: &ChangeSet,
+    directory: &Directory,
+    at: jiff::Timestamp,
+) -> Vec<(IdentityId, Option<Person>)> {
+    let rules = directory.rules_after(&change.lists);
+    let person = |identity: &StoredIdentity| {
+        let person = Person::of(&identity.record, identity.standing, &rules);
+        // Whose end could not be put on record yet does not come back with another change.
+        let over = identity.record.standing_at(at) == Standing::Expired;
+        Some(Person { searched: person.searched && !over, ..person })
+    };
+    let mut people = BTreeMap::new();
+    if !change.lists.is_empty() {
+        people.extend(directory.iter().map(|entry| (entry.identity.id, person(&entry.identity))));
+    }
+    for identity in &change.identities {
+        if let IdentityChange::Add(identity) | IdentityChange::Put(identity) = identity {
+            people.insert(identity.id, person(identity));
+        }
+    }
+    for identity in &change.identities {
+        if let IdentityChange::Remove(id) = identity {
+            people.insert(*id, None);
+        }
+    }
+    people.into_iter().collect()
+}
+
+fn not_listed(error: Error) -> Error {
+    let kind = error.kind();
+    Error::new(
+        kind,
+        "the change is in the gallery, but the list beside it of those who were forgotten could not be written; the next change or \
+         start does it",
+    )
+    .because(error)
 }
 
 /// Writes the rows; the rows of the templates that were added, in their order.
@@ -284,12 +420,7 @@ fn write_rows(tables: &Tables<'_>, change: &ChangeSet, directory: &Directory) ->
         }
     }
     change.forgotten.iter().try_for_each(|forgotten| tables.insert_forgotten(forgotten))?;
-    for signer in &change.signers {
-        match signer {
-            SignerChange::Put(signer) => tables.put_signer(signer)?,
-            SignerChange::Remove(key) => tables.delete_signer(key)?,
-        }
-    }
+    change.signers.iter().try_for_each(|signer| tables.put_signer(signer))?;
     change.settings.iter().try_for_each(|(key, value)| tables.set_setting(key, value.as_deref()))?;
     Ok(added)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::change::ListChange;
 use crate::base::error::Result;
 use crate::err;
 use crate::gallery::command::{Subject, Who};
@@ -12,7 +13,7 @@ use crate::gallery::record::{ExternalId, ListName};
 use crate::gallery::report;
 use crate::gallery::snapshot::Person;
 use crate::gallery::store::{StoredIdentity, Tables, TemplateRow};
-use crate::types::ids::IdentityId;
+use crate::types::ids::{IdentityId, TemplateId};
 use crate::types::matching::ListRule;
 
 /// An identity with what is stored of it.
@@ -38,7 +39,7 @@ impl Entry {
 }
 
 /// Everybody.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::gallery) struct Directory {
     entries: BTreeMap<IdentityId, Entry>,
     by_external_id: HashMap<ExternalId, IdentityId>,
@@ -79,6 +80,13 @@ impl Directory {
         for entry in self.entries.values_mut() {
             // Never back: who has expired stays so.
             entry.identity.standing = entry.identity.standing.max(entry.identity.record.standing_at(now));
+        }
+    }
+
+    /// Takes these templates out.
+    pub(in crate::gallery) fn without_templates(&mut self, gone: &BTreeSet<TemplateId>) {
+        for entry in self.entries.values_mut() {
+            entry.templates.retain(|row| !gone.contains(&row.id));
         }
     }
 
@@ -133,14 +141,20 @@ impl Directory {
     }
 
     pub(in crate::gallery) fn put_list(&mut self, list: List) {
-        let rule = ListRule {
-            name: list.name.as_str().into(),
-            threshold: list.threshold,
-            priority: list.priority,
-            publish: list.publish,
-        };
-        self.rules.insert(list.name.to_string(), Arc::new(rule));
+        self.rules.insert(list.name.to_string(), Arc::new(rule(&list)));
         self.lists.insert(list.name.clone(), list);
+    }
+
+    /// What searches see of the lists after these changes of them.
+    pub(in crate::gallery) fn rules_after(&self, changes: &[ListChange]) -> HashMap<String, Arc<ListRule>> {
+        let mut rules = self.rules.clone();
+        for change in changes {
+            match change {
+                ListChange::Put(list) => drop(rules.insert(list.name.to_string(), Arc::new(rule(list)))),
+                ListChange::Remove(name) => drop(rules.remove(name.as_str())),
+            }
+        }
+        rules
     }
 
     pub(in crate::gallery) fn remove_list(&mut self, name: &ListName) {
@@ -172,19 +186,30 @@ impl Directory {
         if let Some(id) = text.parse().ok().filter(|id| self.entries.contains_key(id)) {
             return Ok(id);
         }
-        if let Some(id) = ExternalId::new(text).ok().and_then(|external| self.by_external_id(&external)) {
+        let external = ExternalId::new(text).ok().and_then(|external| self.by_external_id(&external));
+        let same = Name::new(text).ok().and_then(|name| self.by_name.get(&name));
+        let mut same: Vec<IdentityId> = same.map(|same| same.iter().copied().collect()).unwrap_or_default();
+        if let Some(id) = external {
+            same.retain(|other| *other != id);
+            if !same.is_empty() {
+                return Err(err!(
+                    Usage,
+                    "{text:?} is the external id of {} and the name of {}; say which by the id",
+                    self.described(id),
+                    same.iter().map(|id| self.described(*id)).collect::<Vec<_>>().join(", ")
+                ));
+            }
             return Ok(id);
         }
-        let same = Name::new(text).ok().and_then(|name| self.by_name.get(&name));
-        match same.map(|same| same.iter().copied().collect::<Vec<_>>()).as_deref() {
-            Some([one]) => Ok(*one),
-            Some(several) => Err(err!(
+        match same.as_slice() {
+            [one] => Ok(*one),
+            several @ [_, _, ..] => Err(err!(
                 Usage,
                 "{} identities are named {text:?}; say which by its id or external id: {}",
                 several.len(),
                 several.iter().map(|id| self.described(*id)).collect::<Vec<_>>().join(", ")
             )),
-            None => Err(err!(NoInput, "nobody in the gallery is {text:?}{}", self.near(text))),
+            [] => Err(err!(NoInput, "nobody in the gallery is {text:?}{}", self.near(text))),
         }
     }
 
@@ -254,5 +279,15 @@ impl Directory {
             )),
             several => Err(err!(Usage, "{} templates' ids hold {text:?}: give more of it", several.len())),
         }
+    }
+}
+
+/// What searches see of a list.
+fn rule(list: &List) -> ListRule {
+    ListRule {
+        name: list.name.as_str().into(),
+        threshold: list.threshold,
+        priority: list.priority,
+        publish: list.publish,
     }
 }

@@ -7,12 +7,12 @@ use super::change::{ChangeSet, IdentityChange, TemplateChange};
 use crate::bail;
 use crate::base::error::Result;
 use crate::gallery::audit::{Action, Draft, SealedPart};
-use crate::gallery::command::{Actor, Change, Who};
+use crate::gallery::command::{Actor, Change, SourceKind, Who};
 use crate::gallery::crypt::Key;
 use crate::gallery::life::standing_after_change;
 use crate::gallery::name::Name;
-use crate::gallery::record::Record;
-use crate::gallery::report::Person;
+use crate::gallery::record::{ListName, Record};
+use crate::gallery::report::{Moved, Person};
 use crate::gallery::store::{StoredIdentity, StoredTemplate, TemplateRow};
 use crate::types::ids::{IdentityId, TemplateId};
 
@@ -21,7 +21,7 @@ impl Keeper {
     pub(super) fn change(&mut self, actor: &Actor, who: &Who, change: Change) -> Result<Person> {
         let id = self.directory.find(who)?;
         let before = self.directory.expect(id)?.identity.clone();
-        for list in &change.onto {
+        for list in change.onto.iter().chain(&change.off) {
             self.expect_list(list)?;
         }
         let record = change.applied(before.record.clone());
@@ -50,14 +50,13 @@ impl Keeper {
         self.refuse_taken(&record, before.id)?;
         let now = self.clock.now().wall;
         let standing = standing_after_change(&before.record, before.standing, &record, now);
-        let fields = changed_fields(&before.record, &record);
         let after = StoredIdentity { record, standing, revision: before.revision + 1, ..before.clone() };
         let named = SealedPart::of(&after.record).with("before", before.record.name.as_str());
         let draft = Draft::new(action)
             .about(after.id, named)
             .member(&after.record.lists, after.standing)
-            .with("fields", fields)
             .with("revision", after.revision);
+        let draft = with_changes(draft, &before.record, &after.record);
         let mut change = ChangeSet::default();
         change.say_of(&after, draft);
         let id = after.id;
@@ -79,7 +78,7 @@ impl Keeper {
     }
 
     /// Gives everything of one identity to another.
-    pub(super) fn merge(&mut self, actor: &Actor, from: &Who, into: &Who) -> Result<Person> {
+    pub(super) fn merge(&mut self, actor: &Actor, from: &Who, into: &Who) -> Result<Moved> {
         let (from, into) = (self.directory.find(from)?, self.directory.find(into)?);
         if from == into {
             bail!(Usage, "both are the same identity, {into}");
@@ -87,12 +86,15 @@ impl Keeper {
         let (gone, kept) =
             (self.directory.expect(from)?.identity.clone(), self.directory.expect(into)?.identity.clone());
         let mut change = ChangeSet::default();
-        let moved = self.moved(&gone, &kept, |_| true, &mut change)?;
+        let moved = self.moved(&gone, &kept, Names::Stay, |_| true, &mut change)?;
+        let repeated = self.directory.expect(from)?.templates.len() - moved;
+        // Whom it was dissolved from stands there by the id alone: a name under another's key would outlive its person.
         let draft = Draft::new(Action::Merged)
-            .about(into, SealedPart::of(&kept.record).with("from", gone.record.name.as_str()))
+            .about(into, SealedPart::of(&kept.record))
             .member(&kept.record.lists, kept.standing)
             .with("from", from.to_string())
-            .with("templates", moved);
+            .with("templates", moved)
+            .with("repeated", repeated);
         change.say_of(&kept, draft);
         // The one that is dissolved is on no list any more. Its key goes with it, so this names nobody.
         let none = Draft::new(Action::Merged)
@@ -103,7 +105,13 @@ impl Keeper {
         change.identities.push(IdentityChange::Remove(from));
         change.wipe = true;
         self.commit(actor, change)?;
-        Ok(self.directory.expect(into)?.report())
+        Ok(Moved {
+            person: self.directory.expect(into)?.report(),
+            from,
+            moved: moved as u64,
+            repeated: repeated as u64,
+            left: None,
+        })
     }
 
     /// Gives some templates to a new identity.
@@ -139,12 +147,15 @@ impl Keeper {
         };
         let mut change = ChangeSet::default();
         change.identities.push(IdentityChange::Add(new.clone()));
-        let moved = self.moved(&before, &new, |id| wanted.contains(&id), &mut change)?;
+        let moved = self.moved(&before, &new, Names::Go, |id| wanted.contains(&id), &mut change)?;
+        let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let draft = Draft::new(Action::Split)
-            .about(new.id, SealedPart::of(&new.record).with("from", before.record.name.as_str()))
+            .about(new.id, SealedPart::of(&new.record))
             .member(&new.record.lists, new.standing)
             .with("from", from.to_string())
-            .with("templates", moved);
+            .with("templates", moved)
+            .with("moved", ids);
+        let draft = with_times(draft, &new.record);
         change.say_of(&new, draft);
         change.wipe = true;
         self.commit(actor, change)?;
@@ -152,7 +163,7 @@ impl Keeper {
     }
 
     /// Gives a template to another identity.
-    pub(super) fn move_template(&mut self, actor: &Actor, template: &str, to: &Who) -> Result<Person> {
+    pub(super) fn move_template(&mut self, actor: &Actor, template: &str, to: &Who) -> Result<Moved> {
         let row = self.directory.template(template)?.clone();
         let to = self.directory.find(to)?;
         let (before, after) = (
@@ -160,25 +171,30 @@ impl Keeper {
             self.directory.expect(to)?.identity.clone(),
         );
         if before.id == after.id {
-            return Ok(self.directory.expect(to)?.report());
+            return self.moved_to(to, before.id, 0);
         }
         let mut change = ChangeSet::default();
-        if self.moved(&before, &after, |id| id == row.id, &mut change)? == 0 {
+        if self.moved(&before, &after, Names::Go, |id| id == row.id, &mut change)? == 0 {
             bail!(
                 Data,
-                "{:?} has a template of that picture already: remove this one (gallery remove-template {})",
+                "{:?} has a template of that face in that picture already: remove this one (gallery remove-template {})",
                 after.record.name.as_str(),
                 row.id
             );
         }
         let draft = Draft::new(Action::TemplateMoved)
-            .about(after.id, SealedPart::of(&after.record).with("from", before.record.name.as_str()))
+            .about(after.id, SealedPart::of(&after.record))
             .with("from", before.id.to_string())
             .with("template", row.id.to_string());
         change.say_of(&after, draft);
         change.wipe = true;
         self.commit(actor, change)?;
-        Ok(self.directory.expect(to)?.report())
+        self.moved_to(to, before.id, 1)
+    }
+
+    fn moved_to(&self, to: IdentityId, from: IdentityId, moved: u64) -> Result<Moved> {
+        let left = Some(self.directory.expect(from)?.templates.len() as u64);
+        Ok(Moved { person: self.directory.expect(to)?.report(), from, moved, repeated: 0, left })
     }
 
     /// Removes a template.
@@ -197,11 +213,13 @@ impl Keeper {
         Ok(self.directory.expect(owner.id)?.report())
     }
 
-    /// Moves the templates that are `wanted`, with their crops; how many. Of a picture that both have, the other keeps its own.
+    /// Moves the templates that are `wanted`, with their crops; how many. Of a face in a picture that both have, the other keeps
+    /// its own.
     fn moved(
         &self,
         from: &StoredIdentity,
         to: &StoredIdentity,
+        names: Names,
         wanted: impl Fn(TemplateId) -> bool,
         change: &mut ChangeSet,
     ) -> Result<usize> {
@@ -216,7 +234,10 @@ impl Keeper {
                 wanted(row.id) && !has.iter().any(same)
             });
             let count = go.len();
-            for template in go {
+            for mut template in go {
+                if names == Names::Go && template.source.kind != SourceKind::Import {
+                    template.source.name = MOVED.to_owned();
+                }
                 let row = &template.row;
                 if crops.contains(&row.source_tag)
                     && let Some(bytes) = tables.crop(from.id, &from.key, &row.source_tag)?
@@ -239,8 +260,50 @@ impl Keeper {
     }
 }
 
-/// The fields that are not as before, by name: what they hold is in the record, and not in the audit log.
-pub(super) fn changed_fields(before: &Record, after: &Record) -> Vec<&'static str> {
+/// What becomes of the names of the files that templates were made from, and of where they came from otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The other identity is the same person.
+    Stay,
+    /// It is another person, and a file's name often is that of whom it was taken for. The digest goes along, so that the picture is
+    /// known when it is enrolled again.
+    Go,
+}
+
+/// Stands for the name of a file that stayed with whom the template was taken from.
+const MOVED: &str = "(moved)";
+
+/// A draft with the fields that are not as before: of times and lists, which name nobody, also what they were and are; of the
+/// others, what they hold is in the record, and not in the audit log.
+pub(super) fn with_changes(draft: Draft, before: &Record, after: &Record) -> Draft {
+    let mut draft = draft.with("fields", changed_fields(before, after));
+    if before.lists != after.lists {
+        let lists: Vec<&str> = before.lists.iter().map(ListName::as_str).collect();
+        draft = draft.with("lists_before", lists);
+    }
+    let written = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    for ((field, was), (_, is)) in times(before).into_iter().zip(times(after)) {
+        if was != is {
+            draft = draft.with(field, written(is)).with(&format!("{field}_before"), written(was));
+        }
+    }
+    draft
+}
+
+/// A draft with the times of a new record.
+pub(super) fn with_times(draft: Draft, record: &Record) -> Draft {
+    times(record).into_iter().fold(draft, |draft, (field, time)| match time {
+        Some(time) => draft.with(field, time.to_string()),
+        None => draft,
+    })
+}
+
+fn times(record: &Record) -> [(&'static str, Option<Timestamp>); 3] {
+    [("valid_from", record.valid_from), ("valid_until", record.valid_until), ("review", record.review)]
+}
+
+/// The fields that are not as before, by name.
+fn changed_fields(before: &Record, after: &Record) -> Vec<&'static str> {
     let fields = [
         ("name", before.name != after.name),
         ("external_id", before.external_id != after.external_id),

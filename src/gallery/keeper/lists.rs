@@ -7,7 +7,7 @@ use crate::gallery::audit::{Action, Draft};
 use crate::gallery::command::Actor;
 use crate::gallery::list::List;
 use crate::gallery::record::ListName;
-use crate::gallery::report::ListUse;
+use crate::gallery::report::{ListSet, ListUse};
 use crate::{bail, err};
 
 impl Keeper {
@@ -17,7 +17,7 @@ impl Keeper {
     }
 
     /// Makes a list, or changes its settings.
-    pub(super) fn set_list(&mut self, actor: &Actor, list: List) -> Result<ListUse> {
+    pub(super) fn set_list(&mut self, actor: &Actor, list: List) -> Result<ListSet> {
         list.check()?;
         let name = list.name.clone();
         let before = self.directory.lists().get(&name);
@@ -28,7 +28,10 @@ impl Keeper {
             self.commit(actor, change)?;
         }
         let stored = self.directory.lists().get(&name);
-        stored.map(|list| self.list_use(list)).ok_or_else(|| err!(Software, "list {name} was not stored"))
+        let used = stored.map(|list| self.list_use(list));
+        let used = used.ok_or_else(|| err!(Software, "list {name} was not stored"))?;
+        let model_threshold = (!self.model.name.is_empty()).then_some(self.model.threshold);
+        Ok(ListSet { used, model_threshold })
     }
 
     /// Removes a list nobody is on.

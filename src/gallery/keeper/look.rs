@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Keeper};
+use jiff::Timestamp;
+
+use super::held::Held;
+use super::{Entry, Keeper, steps};
 use crate::base::error::Result;
-use crate::gallery::command::{Subject, Who};
+use crate::gallery::command::{Progress, Subject, Who};
 use crate::gallery::record::{ListName, Standing};
 use crate::gallery::report::{Description, Pair, Person, Portrait, StoredTemplate};
 use crate::types::ids::{IdentityId, ModelId};
@@ -23,6 +26,7 @@ impl Keeper {
             model: (!self.model.name.is_empty()).then_some(self.model.id),
             templates,
             standings,
+            reviews_due: self.reviews_due(Timestamp::MIN).0.due,
             keeps_crops: self.keeps_crops,
             master_key: self.store.keys().master().to_string(),
             audit: self.chain.head().count,
@@ -31,6 +35,7 @@ impl Keeper {
 
     /// Which of these pictures the subject has, for that model.
     pub(super) fn known(&self, subject: &Subject, model: ModelId, sources: &[String]) -> Result<Vec<bool>> {
+        subject.record.lists.iter().try_for_each(|list| self.expect_list(list))?;
         let entry = self.directory.subject(subject)?.and_then(|id| self.directory.get(id));
         let Some(entry) = entry else { return Ok(vec![false; sources.len()]) };
         self.store.read(|tables| {
@@ -43,12 +48,16 @@ impl Keeper {
     }
 
     /// Those who fit, by name.
+    ///
+    /// # Errors
+    /// `NoInput`, when there is no such list.
     pub(super) fn list(
         &self,
         list: Option<&ListName>,
         standing: Option<Standing>,
         text: Option<&str>,
-    ) -> Vec<Person> {
+    ) -> Result<Vec<Person>> {
+        list.map_or(Ok(()), |list| self.expect_list(list))?;
         let text = text.map(str::to_lowercase);
         let fits = |entry: &&Entry| {
             let identity = &entry.identity;
@@ -56,9 +65,17 @@ impl Keeper {
                 && standing.is_none_or(|standing| identity.standing == standing)
                 && text.as_ref().is_none_or(|text| holds(entry, text))
         };
-        let mut people: Vec<Person> = self.directory.iter().filter(fits).map(Entry::report).collect();
+        let mut people: Vec<Person> =
+            self.directory.iter().filter(fits).map(|entry| self.with_searched(entry)).collect();
         people.sort_by(|a, b| a.record.name.cmp(&b.record.name).then(a.id.cmp(&b.id)));
-        people
+        Ok(people)
+    }
+
+    /// Somebody, with the number of templates that are searched: after a switch those of the model before are there as well.
+    fn with_searched(&self, entry: &Entry) -> Person {
+        let searched = entry.templates.iter().filter(|row| row.model == self.model.id).count() as u64;
+        let report = entry.report();
+        if self.model.name.is_empty() { report } else { Person { templates: searched, ..report } }
     }
 
     /// Somebody, with what is stored.
@@ -80,23 +97,22 @@ impl Keeper {
             .collect();
         Ok(Portrait { person: entry.report(), stored })
     }
+}
 
-    /// The closest pairs of identities.
-    pub(super) fn confusable(&self, most: usize) -> Vec<Pair> {
-        let named = |id: IdentityId| {
-            let name = self.directory.get(id).map(|entry| entry.identity.record.name.to_string());
-            (id, name.unwrap_or_default())
-        };
-        let pairs = self.shared.current().closest_pairs(most);
-        pairs
-            .into_iter()
-            .map(|(a, b, score)| Pair {
-                score,
-                identities: [named(a), named(b)],
-                above_threshold: score >= self.model.threshold,
-            })
-            .collect()
-    }
+/// The closest pairs of identities, in the snapshot of now: everybody is compared with everybody, beside the others.
+pub(super) fn confusable(held: &mut impl Held, most: usize, progress: &mut dyn FnMut(Progress)) -> Vec<Pair> {
+    let (snapshot, threshold) = held.with(|keeper| (keeper.shared.current(), keeper.model.threshold));
+    steps::tell(progress, "comparing everybody with everybody");
+    let named =
+        |id: IdentityId| (id, snapshot.people().get(&id).map_or_else(String::new, |p| p.name.to_string()));
+    let pairs = snapshot.closest_pairs(most).into_iter();
+    pairs
+        .map(|(a, b, score)| Pair {
+            score,
+            identities: [named(a), named(b)],
+            above_threshold: score >= threshold,
+        })
+        .collect()
 }
 
 fn holds(entry: &Entry, text: &str) -> bool {

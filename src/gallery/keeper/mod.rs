@@ -20,12 +20,15 @@ mod directory;
 mod edit;
 mod enrol;
 mod exchange;
+mod fit;
 mod forget;
+mod held;
 mod life;
 mod lists;
 mod look;
 mod open;
 mod policy;
+mod read_only;
 mod rotate;
 mod steps;
 mod switch;
@@ -34,18 +37,19 @@ mod verify;
 #[cfg(test)]
 pub(in crate::gallery) mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 pub(in crate::gallery) use change::ChangeSet;
 pub(in crate::gallery) use directory::{Directory, Entry};
+pub use held::{execute_shared, hold, try_hold};
 pub(in crate::gallery) use open::load;
 pub use open::{Model, Opening};
-pub use switch::execute_shared;
+pub use policy::Thresholds;
 pub use verify::Damaged;
 
-use super::audit::{Chain, HeadFile};
+use super::audit::{Chain, HeadFile, Problem};
 use super::command::{Actor, Command, Desk, Progress, Reply};
 use super::life::Schedule;
 use super::lock::Lock;
@@ -67,6 +71,9 @@ pub struct Seen {
     pub warnings: Vec<Warning>,
 }
 
+/// Where other models come from, once somebody says so.
+pub type Offered = Arc<Mutex<Option<Arc<dyn Embedders>>>>;
+
 /// The open gallery.
 pub struct Keeper {
     store: Store,
@@ -81,9 +88,15 @@ pub struct Keeper {
     keeps_crops: bool,
     clock: Arc<dyn Clock>,
     on_swap: Box<dyn Fn(Seen) + Send>,
-    embedders: Option<Arc<dyn Embedders>>,
+    embedders: Offered,
+    /// True while something that was destroyed may still be in the write-ahead log.
+    owes_wipe: bool,
+    /// True after a command panicked and the store could not be read again.
+    broken: bool,
+    /// What was wrong with the head file when the gallery was opened, and is not to be seen in it any more.
+    head_problem: Option<Problem>,
     // Held for the keeper's life.
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl Keeper {
@@ -92,9 +105,14 @@ impl Keeper {
         self.shared.clone()
     }
 
+    /// Where other models come from, once somebody sets it: whoever does need not wait for the keeper.
+    pub fn embedders(&self) -> Offered {
+        self.embedders.clone()
+    }
+
     /// From now on other models can be had, which a switch needs.
     pub fn set_embedders(&mut self, embedders: Arc<dyn Embedders>) {
-        self.embedders = Some(embedders);
+        *self.embedders.lock().unwrap_or_else(PoisonError::into_inner) = Some(embedders);
     }
 
     /// Carries a command out.
@@ -108,14 +126,26 @@ impl Keeper {
         body: &[u8],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reply> {
+        held::carry_out(&mut held::Alone(self), actor, command, body, progress)
+    }
+
+    /// Carries out what is done in a moment, or must not be interrupted.
+    fn at_once(
+        &mut self,
+        actor: &Actor,
+        command: Command,
+        body: &[u8],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Reply> {
         match command {
             Command::Describe => json(&self.describe()?),
             Command::Known { subject, model, sources } => json(&self.known(&subject, model, &sources)?),
             Command::Enrol { subject, template, review } => {
-                json(&self.enrol(actor, subject, &template, body, review)?)
+                json(&self.enrol(actor, subject, template, body, review)?)
             }
+            Command::EnrolMany { offers, review } => json(&self.enrol_many(actor, offers, body, review)?),
             Command::List { list, standing, text } => {
-                json(&self.list(list.as_ref(), standing, text.as_deref()))
+                json(&self.list(list.as_ref(), standing, text.as_deref())?)
             }
             Command::Show { who } => json(&self.show_one(&who)?),
             Command::Change { who, change } => json(&self.change(actor, &who, *change)?),
@@ -128,30 +158,25 @@ impl Keeper {
             Command::Lists => json(&self.lists()),
             Command::SetList { list } => json(&self.set_list(actor, list)?),
             Command::RemoveList { name } => json(&self.remove_list(actor, &name)?),
-            Command::Confusable { most } => json(&self.confusable(most)),
             Command::AuditVerify { head } => json(&self.audit_verify(head.as_deref())?),
             Command::AuditHead => json(&self.audit_head()),
+            Command::AuditAcceptHead => json(&self.audit_accept_head(actor)?),
             Command::AuditShow { filter } => json(&self.audit_show(&filter)?),
             Command::AuditAt { at } => json(&self.audit_at(at)?),
-            command @ (Command::SwitchModel { .. } | Command::RollbackModel) => {
-                json(&switch::run(&mut switch::Alone(self), actor, &command, progress)?)
-            }
-            Command::Verify => json(&self.verify(progress)?),
-            Command::KeyExport { recipients, passphrase } => self.key_export(actor, recipients, passphrase),
-            Command::KeyRotate { key, deep } => {
-                json(&self.key_rotate(actor, key.as_ref(), deep, progress)?)
-            }
-            Command::Export { lists, recipients, crops } => {
-                self.export(actor, &lists, &recipients, crops, progress)
-            }
-            Command::Import { dry_run, force, identity } => {
-                json(&self.import(actor, body, identity.as_ref(), dry_run, force, progress)?)
-            }
             Command::Trusted => json(&self.trusted()?),
             Command::Trust { key, label } => json(&self.trust(actor, &key, &label)?),
             Command::Distrust { key } => json(&self.distrust(actor, &key)?),
             Command::Backup => self.backup(actor, progress),
+            Command::RestorePreview { key } => json(&self.restore_preview(body, key.as_ref(), progress)?),
             Command::Restore { key } => json(&self.restore(actor, body, key.as_ref(), progress)?),
+            Command::Confusable { .. }
+            | Command::Verify
+            | Command::KeyExport { .. }
+            | Command::KeyRotate { .. }
+            | Command::Export { .. }
+            | Command::Import { .. }
+            | Command::SwitchModel { .. }
+            | Command::RollbackModel => Err(err!(Software, "a long command came to the wrong place")),
         }
     }
 }
@@ -163,8 +188,9 @@ pub struct Own {
 }
 
 impl Own {
-    /// The keeper, and who is at the terminal.
-    pub fn new(keeper: Keeper, actor: Actor) -> Self {
+    /// The keeper, and who is at the terminal. Nobody ticks where no daemon runs, so what is due happens now.
+    pub fn new(mut keeper: Keeper, actor: Actor) -> Self {
+        keeper.catch_up();
         Self { keeper, actor }
     }
 }

@@ -1,16 +1,17 @@
 //! Opening a gallery: lock, key, store, what a crash left half told, and the snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChangeSet, Directory, Keeper, Seen};
+use super::{ChangeSet, Directory, Keeper, Seen, read_only};
 use crate::base::clock::Clock;
+use crate::base::durable;
 use crate::base::error::Result;
 use crate::config;
 use crate::err;
-use crate::gallery::audit::{Action, Chain, Draft, HeadFile, SealedPart, compare};
+use crate::gallery::audit::{Action, Chain, Draft, HeadFile, HeadState, SealedPart, compare};
 use crate::gallery::command::Actor;
 use crate::gallery::crypt::Key;
 use crate::gallery::life::Schedule;
@@ -20,7 +21,7 @@ use crate::gallery::master::{self, KeySource, Notice};
 use crate::gallery::record::ListName;
 use crate::gallery::shared::SharedGallery;
 use crate::gallery::snapshot::{self, GallerySnapshot, Person, Warning};
-use crate::gallery::store::{Found, PATIENCE, Store, Tables};
+use crate::gallery::store::{self, Found, PATIENCE, Store, Tables, VERSION};
 use crate::gallery::succession;
 use crate::gallery::tombstones::Tombstones;
 use crate::infer::models::Models;
@@ -100,20 +101,37 @@ impl Opening {
     /// With the key in this file, which is there, and is the one that a rotation replaces.
     ///
     /// # Errors
-    /// As [`Store::look`], [`master::load_for`] and [`master::load`].
+    /// As [`master::load_for`] and [`master::load`].
     pub fn with_key_file(self, file: &Path) -> Result<Self> {
         let key = KeySource::File(file.to_owned());
-        let given_key = match Store::look(&self.path)? {
-            Found::Sealed(id) => master::load_for(&key, id)?,
-            Found::Nothing | Found::Plain => master::load(&key)?,
+        let given_key = match Store::look(&self.path) {
+            Ok(Found::Sealed(id)) => master::load_for(&key, id)?,
+            // Whoever opens it is told what is wrong with it, and may want to put a backup in its place.
+            Ok(Found::Nothing | Found::Plain) | Err(_) => master::load(&key)?,
         };
         Ok(Self { key, given_key: Some(given_key), ..self })
+    }
+
+    /// With the key that is there, where a store would be made: none is made for it.
+    ///
+    /// # Errors
+    /// As [`master::load`].
+    pub fn with_no_new_key(self) -> Result<Self> {
+        // A store that cannot be looked at is one, and a damaged one.
+        if !matches!(Store::look(&self.path), Ok(Found::Nothing)) || self.given_key.is_some() {
+            return Ok(self);
+        }
+        let given_key = Some(master::load(&self.key)?);
+        Ok(Self { given_key, ..self })
     }
 }
 
 /// The model of a gallery that was never used with one.
 pub(super) const NO_MODEL: Model =
     Model { id: ModelId([0; 32]), dimension: 1, name: String::new(), threshold: 1.0 };
+
+/// The setting that remembers of which schema the audit log says that the store is.
+const SCHEMA: &str = "schema";
 
 impl Keeper {
     /// Opens a gallery, which is made if there is none. `on_swap` is told of every snapshot that comes into use, the first one
@@ -126,21 +144,39 @@ impl Keeper {
         let Opening { path, key, given_key, model, index, keeps_crops, holder, patience, clock } = opening;
         let found = Store::look(&path)?;
         refuse_to_begin_again(&found, &path)?;
-        make_folder(&path)?;
-        let lock = Lock::take(&path, &holder, patience)?;
-        super::backup::remove_leftovers(&path);
+        let (head, tombstones) = (path.with_extension("head"), Tombstones::beside(&path));
+        let read_only = matches!(found, Found::Sealed(_)) && store::on_read_only(&path);
+        let lock = if read_only {
+            Lock::share(&path)?
+        } else {
+            Store::make_folder(&path)?;
+            let lock = Lock::take(&path, &holder, patience)?;
+            super::backup::remove_leftovers(&path);
+            durable::clean_up(&head);
+            tombstones.clean_up();
+            master::clean_up(&key);
+            Some(lock)
+        };
         let (master, notice) = master_key(&found, &key, given_key)?;
-        let store = Store::open(&path, &master, PATIENCE)?;
-
-        let (directory, stored_model, last) = store
-            .read(|tables| Ok((Directory::read(tables)?, read_model(tables)?, tables.last_audit_row()?)))?;
+        let (store, directory) = if read_only {
+            let store = Store::open_read_only(&path, &master)?;
+            let directory = read_only::as_of_now(&store, &tombstones, clock.now().wall)?;
+            (store, directory)
+        } else {
+            let store = Store::open(&path, &master, PATIENCE)?;
+            let directory = store.read(Directory::read)?;
+            (store, directory)
+        };
+        let (stored_model, last) =
+            store.read(|tables| Ok((read_model(tables)?, tables.last_audit_row()?)))?;
         let chain = Chain::resume(store.keys().audit.clone(), last.as_ref());
+        refuse_to_undo_a_switch(&store, model.as_ref(), stored_model.as_ref())?;
         let given_model = model.clone();
         let model = model.or_else(|| stored_model.clone()).unwrap_or(NO_MODEL);
-        let (snapshot, warnings) = store.read(|tables| load(tables, &directory, &model, index, None))?;
+        let (snapshot, warnings) = store.read(|tables| load(tables, &directory, &model, index))?;
         let mut keeper = Self {
-            head_file: HeadFile::new(path.with_extension("head"), store.keys().audit.clone()),
-            tombstones: Tombstones::beside(&path),
+            head_file: HeadFile::new(head, store.keys().audit.clone()),
+            tombstones,
             schedule: Schedule::default(),
             shared: Arc::new(SharedGallery::new(snapshot)),
             store,
@@ -151,33 +187,88 @@ impl Keeper {
             keeps_crops,
             clock,
             on_swap,
-            embedders: None,
+            embedders: Arc::default(),
+            owes_wipe: false,
+            broken: false,
+            head_problem: None,
             _lock: lock,
         };
-        for entry in keeper.directory.iter() {
-            keeper.schedule.set(entry.identity.id, &entry.identity.record, entry.identity.standing);
+        keeper.set_schedule();
+        if read_only {
+            keeper.tell_read_only()?;
+        } else {
+            keeper.compare_head()?;
+            keeper.first_entries(&found, notice.is_some())?;
+            keeper.forget_again()?;
+            keeper.note_model(given_model, stored_model)?;
         }
-        keeper.compare_head()?;
-        keeper.first_entries(&found, notice.is_some())?;
-        keeper.forget_again()?;
-        keeper.note_model(given_model, stored_model)?;
         (keeper.on_swap)(Seen { snapshot: keeper.shared.current(), warnings });
         Ok((keeper, notice))
     }
 
-    /// Whether the audit log still passes through the head that was kept outside of it.
+    /// Directory, chain and snapshot as the store has them: after a panic nobody knows how far memory got.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`]; nothing has changed then.
+    pub(super) fn reload(&mut self) -> Result<()> {
+        let wanted = self.store.keys().master();
+        if Store::look(self.store.path())? != Found::Sealed(wanted) {
+            return Err(err!(Software, "the gallery is under another key than {wanted} by now"));
+        }
+        let kind = self.shared.current().kind();
+        let known = self.model.clone();
+        let (directory, model, last, (snapshot, warnings)) = self.store.read(|tables| {
+            let directory = Directory::read(tables)?;
+            let model = read_model(tables)?.unwrap_or(known);
+            let loaded = load(tables, &directory, &model, kind)?;
+            Ok((directory, model, tables.last_audit_row()?, loaded))
+        })?;
+        (self.directory, self.model) = (directory, model);
+        self.chain = Chain::resume(self.store.keys().audit.clone(), last.as_ref());
+        self.set_schedule();
+        let snapshot = Arc::new(snapshot);
+        self.shared.swap(snapshot.clone());
+        (self.on_swap)(Seen { snapshot, warnings });
+        self.advance_head();
+        Ok(())
+    }
+
+    fn set_schedule(&mut self) {
+        self.schedule = Schedule::default();
+        for entry in self.directory.iter() {
+            self.schedule.set(entry.identity.id, &entry.identity.record, entry.identity.standing);
+        }
+    }
+
+    /// Whether the audit log still passes through the head that was kept outside of it. If not, that is told, and the head file
+    /// stays as it is.
     fn compare_head(&mut self) -> Result<()> {
-        let file = self.head_file.read()?;
+        let file = match self.head_file.read() {
+            Ok(file) => file,
+            // As where the log does not follow it: who can spoil a file must not be able to switch the cameras off with it.
+            Err(error) => {
+                tracing::error!(target: "watchlistd::audit", "{}", error.chain());
+                return Ok(());
+            }
+        };
         let mac_at =
             |count| self.store.read(|tables| tables.audit_row(count)).ok().flatten().map(|row| row.mac);
         let last = self.chain.head();
         let state = compare(file, mac_at, last);
-        if let Some(problem) = state.problem("the head kept beside the gallery") {
+        let problem = state.problem("the head kept beside the gallery");
+        if let Some(problem) = &problem {
             tracing::error!(target: "watchlistd::audit", "{problem}");
         }
         // On a full disk people can be searched for all the same; the next change makes up for it.
         if let Err(error) = self.head_file.settle(&state, last, self.clock.now().wall) {
             tracing::error!(error = error.chain(), "the audit log's head could not be written");
+        }
+        if let HeadState::Missing { count } = state {
+            // The one that was just written agrees with whatever the log was: who verifies is told, and so is the log.
+            self.head_problem = problem;
+            let mut change = ChangeSet::default();
+            change.say(Draft::new(Action::HeadMissing).with("begun_again_at", count));
+            self.commit(&Actor::daemon(), change)?;
         }
         Ok(())
     }
@@ -189,9 +280,17 @@ impl Keeper {
         if !self.directory.lists().contains_key(&default) {
             change.lists.push(super::change::ListChange::Put(List::new(default)));
         }
+        let schema = VERSION.to_string();
+        let said = self.store.read(|tables| tables.setting(SCHEMA))?;
+        if said.as_ref() != Some(&schema) {
+            // That it is in the log keeps the store from being taken for an older one.
+            let is_new = self.chain.head().count == 0 && *found != Found::Plain;
+            let action = if is_new { Action::StoreMade } else { Action::Migrated };
+            let draft = Draft::new(action).with("schema", VERSION);
+            change.say(draft.with("master_key", self.store.keys().master().to_string()));
+            change.settings.push((SCHEMA, Some(schema)));
+        }
         if self.chain.head().count == 0 {
-            let action = if *found == Found::Plain { Action::Migrated } else { Action::StoreMade };
-            change.say(Draft::new(action).with("master_key", self.store.keys().master().to_string()));
             if key_made {
                 let key = self.store.keys().master().to_string();
                 change.say(Draft::new(Action::KeyMade).with("master_key", key));
@@ -212,8 +311,8 @@ impl Keeper {
     }
 
     /// Somebody who was forgotten and is there again: the store was replaced by an older copy, or a kill came between two
-    /// files. Both lists get what they lack, and who is on one of them goes.
-    fn forget_again(&mut self) -> Result<()> {
+    /// files. Both lists get what they lack, and who is on one of them goes, with all pictures.
+    pub(super) fn forget_again(&mut self) -> Result<()> {
         let listed = self.tombstones.read()?;
         let stored = self.store.read(|tables| tables.forgotten())?;
         let lacking = |all: &[crate::gallery::store::Forgotten], of: &[crate::gallery::store::Forgotten]| {
@@ -230,6 +329,8 @@ impl Keeper {
             .filter(|id| self.directory.get(*id).is_some())
             .collect();
         let mut change = ChangeSet { forgotten: lacking(&stored, &listed), ..ChangeSet::default() };
+        let gone = listed.iter().chain(&stored).flat_map(|forgotten| &forgotten.templates).copied().collect();
+        super::forget::plan_pictures(&self.directory, &gone, &mut change);
         for id in back {
             tracing::warn!(identity = %id, "was forgotten and had come back with an older store: forgotten again");
             super::forget::plan(&self.directory, id, Some("came back with an older store"), &mut change)?;
@@ -244,8 +345,23 @@ impl Keeper {
         self.commit(&Actor::daemon(), change).map(drop)
     }
 
+    /// The threshold of the model from now on: the configuration was read again. A model that is used no more has none.
+    ///
+    /// # Errors
+    /// As a commit.
+    pub fn note_model_threshold(&mut self, model: ModelId, threshold: f32) -> Result<()> {
+        if self.model.id != model {
+            return Ok(());
+        }
+        let before = self.model.clone();
+        let now = Model { threshold, ..before.clone() };
+        self.note_model(Some(now), Some(before))?;
+        self.model.threshold = threshold;
+        Ok(())
+    }
+
     /// The model the gallery is used with stands in it, so that tools need no models, and a change of it is on record.
-    fn note_model(&mut self, given: Option<Model>, stored: Option<Model>) -> Result<()> {
+    pub(super) fn note_model(&mut self, given: Option<Model>, stored: Option<Model>) -> Result<()> {
         let Some(given) = given.filter(|given| stored.as_ref() != Some(given)) else { return Ok(()) };
         let mut change = ChangeSet { settings: model_settings(&given), ..ChangeSet::default() };
         let same = stored.as_ref().is_some_and(|stored| stored.id == given.id);
@@ -286,8 +402,7 @@ pub(in crate::gallery) fn read_model(tables: &Tables<'_>) -> Result<Option<Model
 /// A template as a snapshot takes it.
 pub(in crate::gallery) type Fresh = (IdentityId, TemplateId, Embedding);
 
-/// Reads the model's templates and builds the snapshot. With `fresh` ones, which are not stored yet: as it will be after the
-/// change that stores them.
+/// Reads the model's templates and builds the snapshot.
 ///
 /// # Errors
 /// `Data`, naming the first template that does not open.
@@ -296,36 +411,89 @@ pub(in crate::gallery) fn load(
     directory: &Directory,
     model: &Model,
     kind: IndexKind,
-    fresh: Option<Vec<Fresh>>,
 ) -> Result<(GallerySnapshot, Vec<Warning>)> {
+    gather(tables, directory, model, kind, None)?.build()
+}
+
+/// What a snapshot is built from. Building one may take minutes, and needs nothing but this.
+pub(in crate::gallery) struct Gathered {
+    model: snapshot::Model,
+    kind: IndexKind,
+    generation: u64,
+    people: HashMap<IdentityId, Person>,
+    templates: Vec<Fresh>,
+    /// Those that were left out.
+    unfit: Vec<Warning>,
+    /// How many templates there are of other models.
+    others: BTreeMap<ModelId, u64>,
+}
+
+/// Reads the model's templates. With `fresh` ones, which are not stored yet: as it will be after the change that stores them.
+///
+/// # Errors
+/// `Data`, naming the first template that does not open.
+pub(in crate::gallery) fn gather(
+    tables: &Tables<'_>,
+    directory: &Directory,
+    model: &Model,
+    kind: IndexKind,
+    fresh: Option<Vec<Fresh>>,
+) -> Result<Gathered> {
     let people: HashMap<IdentityId, Person> =
         directory.iter().filter_map(|e| Some((e.identity.id, directory.person(e.identity.id)?))).collect();
-    let mut templates: Vec<Result<Fresh>> = Vec::new();
+    let mut templates = Vec::new();
+    let mut unfit = Vec::new();
     let key_of = |id| directory.get(id).map(|entry| entry.identity.key.clone());
     tables.each_template(Some(model.id), &key_of, |template| {
-        templates.push(template.map(|t| (t.row.identity, t.row.id, t.embedding)));
+        let template = template?;
+        let (identity, id) = (template.row.identity, template.row.id);
+        // A directory of less than is stored is one of what may be searched for.
+        let wanted =
+            directory.get(identity).is_some_and(|entry| entry.templates.iter().any(|row| row.id == id));
+        if !model.fits(&template.embedding) {
+            // One row that should not be there keeps nobody else from being found.
+            unfit.push(Warning::Unfit {
+                identity,
+                template: id,
+                dimension: template.embedding.dimension(),
+                expected: model.dimension,
+            });
+        } else if wanted {
+            templates.push((identity, id, template.embedding));
+        }
         Ok(())
     })?;
     let generation = tables.generation()? + u64::from(fresh.is_some());
-    templates.extend(fresh.into_iter().flatten().map(Ok));
-    let searched = snapshot::Model { id: model.id, dimension: model.dimension };
-    let (snapshot, mut warnings) = GallerySnapshot::new(searched, kind, generation, people, templates)?;
-    if snapshot.is_empty() {
-        warnings.insert(0, Warning::Empty);
-    }
-    let mut others: std::collections::BTreeMap<ModelId, u64> = std::collections::BTreeMap::new();
+    templates.extend(fresh.into_iter().flatten());
+    let mut others: BTreeMap<ModelId, u64> = BTreeMap::new();
     for row in directory.iter().flat_map(|entry| &entry.templates).filter(|row| row.model != model.id) {
         *others.entry(row.model).or_default() += 1;
     }
-    // Templates of another model beside those of this one are what a model switch leaves, and no news.
-    if snapshot.is_empty() {
-        warnings.extend(others.into_iter().map(|(other, templates)| Warning::OtherModel {
-            model: other,
-            templates,
-            configured: model.id,
-        }));
+    let model = snapshot::Model { id: model.id, dimension: model.dimension };
+    Ok(Gathered { model, kind, generation, people, templates, unfit, others })
+}
+
+impl Gathered {
+    /// The snapshot, and what an operator should know of it.
+    ///
+    /// # Errors
+    /// `Data`, when a template has not the model's dimension.
+    pub(in crate::gallery) fn build(self) -> Result<(GallerySnapshot, Vec<Warning>)> {
+        let Self { model, kind, generation, people, templates, unfit, others } = self;
+        let templates = templates.into_iter().map(Ok);
+        let (snapshot, mut warnings) = GallerySnapshot::new(model, kind, generation, people, templates)?;
+        warnings.extend(unfit);
+        // Templates of another model beside those of this one are what a model switch leaves, and no news.
+        if snapshot.is_empty() {
+            warnings.insert(0, Warning::Empty);
+            warnings.extend(others.into_iter().map(|(other, templates)| Warning::OtherModel {
+                model: other,
+                templates,
+                configured: model.id,
+            }));
+        }
+        Ok((snapshot, warnings))
     }
-    Ok((snapshot, warnings))
 }
 
 /// The key for what was found. Only a gallery that holds nothing yet gets a new one.
@@ -347,8 +515,8 @@ fn refuse_to_begin_again(found: &Found, path: &std::path::Path) -> Result<()> {
         let what = if path.exists() { "is empty" } else { "is gone" };
         return Err(err!(
             Data,
-            "gallery {} {what}, and {} says that there was one: put a backup in its place; or, to begin without anybody and to \
-             restore one then, move that file away",
+            "gallery {} {what}, and {} says that there was one: restore a backup with the daemon stopped (watchlistd gallery \
+             restore FILE); or, to begin without anybody, move that file away",
             path.display(),
             head.display()
         ));
@@ -356,11 +524,18 @@ fn refuse_to_begin_again(found: &Found, path: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.exists()) else {
-        return Ok(());
-    };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| crate::base::error::Error::io("make the gallery's folder", folder, e))
+/// Who opens the gallery with the model before the last switch did not see the switch: a configuration that names that one
+/// gets the other ([`succession::models_in_use`]). A read that failed for a moment must not undo it.
+fn refuse_to_undo_a_switch(store: &Store, given: Option<&Model>, stored: Option<&Model>) -> Result<()> {
+    let (Some(given), Some(stored)) = (given, stored) else { return Ok(()) };
+    let last = store.read(succession::Succession::read)?;
+    if last.is_some_and(|last| last.from == given.id && last.to == stored.id) {
+        return Err(err!(
+            Temporary,
+            "the gallery was switched from {} to {}, which was not seen when this program chose its models: start it again",
+            given.name,
+            stored.name
+        ));
+    }
+    Ok(())
 }

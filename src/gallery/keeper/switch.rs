@@ -1,8 +1,8 @@
 //! Making another model the gallery's, without a gap.
 //!
 //! ```text
-//!  begin ─▶ load the other embedder ─▶ embed kept crops, some at a time ─▶ compare both models ─▶ change over
-//!  (lock)   (beside)                   (crops: lock; embedding: beside)    (beside)               (lock)
+//!  begin ─▶ load the other embedder ─▶ embed kept crops, some at a time ─▶ build the index, compare both models ─▶ change over
+//!  (lock)   (beside)                   (crops: lock; embedding: beside)    (templates: lock; the rest: beside)    (lock)
 //!                                                                                                    │
 //!        one transaction: templates, model, the switch that is remembered, audit entry ◀─────────────┤
 //!        the other model's snapshot is searched ◀────────────────────────────────────────────────────┤
@@ -14,70 +14,28 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use zeroize::Zeroizing;
 
 use super::change::{ChangeSet, NewTemplate, Searched, TemplateChange};
-use super::open::{load, model_settings};
-use super::{Keeper, Model, json};
+use super::held::Held;
+use super::open::{Fresh, Gathered, gather, model_settings};
+use super::{Keeper, Model, steps};
 use crate::bail;
 use crate::base::error::Result;
 use crate::base::faults;
 use crate::gallery::audit::{Action, Draft};
-use crate::gallery::command::{Actor, Command, Progress, Reply, Source, SourceKind};
+use crate::gallery::command::{Actor, Command, Progress, Source, SourceKind};
 use crate::gallery::enrol::Chip;
 use crate::gallery::record::Standing;
 use crate::gallery::report::{ModelScores, Pair, Switched};
-use crate::gallery::snapshot::{GallerySnapshot, Warning};
+use crate::gallery::snapshot::{Delta, GallerySnapshot, Warning};
 use crate::gallery::succession::{self, Embedders, Succession, Successor};
 use crate::types::ids::{IdentityId, ModelId, TemplateId};
 
 /// Crops that are in memory at a time.
 const AT_A_TIME: usize = 32;
-
-/// A keeper, held for a moment at a time.
-pub(super) trait Held {
-    fn with<T>(&mut self, run: impl FnOnce(&mut Keeper) -> T) -> T;
-}
-
-/// Nobody else asks it.
-pub(super) struct Alone<'a>(pub(super) &'a mut Keeper);
-
-impl Held for Alone<'_> {
-    fn with<T>(&mut self, run: impl FnOnce(&mut Keeper) -> T) -> T {
-        run(self.0)
-    }
-}
-
-/// Others ask it meanwhile.
-struct Shared<'a>(&'a Mutex<Keeper>);
-
-impl Held for Shared<'_> {
-    fn with<T>(&mut self, run: impl FnOnce(&mut Keeper) -> T) -> T {
-        // A command that panicked has changed all or nothing.
-        run(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// [`Keeper::execute`] for one of several who share a keeper: what takes long lets the others in.
-///
-/// # Errors
-/// As there.
-pub fn execute_shared(
-    keeper: &Mutex<Keeper>,
-    actor: &Actor,
-    command: Command,
-    body: &[u8],
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Reply> {
-    match command {
-        Command::SwitchModel { .. } | Command::RollbackModel => {
-            json(&run(&mut Shared(keeper), actor, &command, progress)?)
-        }
-        _ => Shared(keeper).with(|keeper| keeper.execute(actor, command, body, progress)),
-    }
-}
 
 /// What a switch starts from.
 struct Begun {
@@ -115,6 +73,20 @@ struct Opened {
 struct Made {
     templates: Vec<(IdentityId, [u8; 32], NewTemplate)>,
     tried: HashSet<(IdentityId, [u8; 32])>,
+}
+
+/// What a trial is made of.
+struct Prepared {
+    gathered: Gathered,
+    ready: BTreeSet<IdentityId>,
+    lost: Vec<(IdentityId, String)>,
+}
+
+impl Prepared {
+    fn build(self) -> Result<Trial> {
+        let (snapshot, warnings) = self.gathered.build()?;
+        Ok(Trial { snapshot: Arc::new(snapshot), warnings, ready: self.ready, lost: self.lost })
+    }
 }
 
 /// The gallery as the new model would see it.
@@ -167,7 +139,10 @@ pub(super) fn run(
         made.embed(part, opened, next.as_mut())?;
     }
     said(pieces.len());
-    let trial = held.with(|keeper| keeper.trial(&to, &made))?;
+    let prepared = held.with(|keeper| keeper.gather(&to, &made))?;
+    // Searches and other commands go on.
+    steps::tell(progress, "building the index");
+    let trial = prepared.build()?;
     let report = Switched {
         switched: false,
         from: begun.from.id,
@@ -228,7 +203,8 @@ fn unusable(piece: &Piece, error: &crate::base::error::Error) {
 
 impl Keeper {
     fn begin_switch(&self, command: &Command) -> Result<Begun> {
-        let Some(embedders) = self.embedders.clone() else {
+        let offered = self.embedders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(embedders) = offered else {
             bail!(Unavailable, "no models are at hand here to switch to: try again when the daemon is ready");
         };
         if self.model.name.is_empty() {
@@ -323,10 +299,28 @@ impl Keeper {
         })
     }
 
-    /// The gallery as the model would see it with the templates that were made.
-    fn trial(&self, to: &Model, made: &Made) -> Result<Trial> {
+    /// Those of the templates that were made that may still be stored.
+    fn fresh(&self, to: &Model, made: &Made) -> Vec<Fresh> {
         let fresh = made.templates.iter().filter(|(identity, tag, _)| self.takes(*identity, tag, to.id));
-        let fresh: Vec<_> = fresh.map(|(id, _, new)| (*id, new.id, new.embedding.clone())).collect();
+        fresh.map(|(id, _, new)| (*id, new.id, new.embedding.clone())).collect()
+    }
+
+    /// The gallery as the model would see it with the templates that were made.
+    fn gather(&self, to: &Model, made: &Made) -> Result<Prepared> {
+        let fresh = self.fresh(to, made);
+        let (ready, lost) = self.ready_and_lost(to, made, &fresh);
+        let kind = self.shared.current().kind();
+        let gathered = self.store.read(|tables| gather(tables, &self.directory, to, kind, Some(fresh)))?;
+        Ok(Prepared { gathered, ready, lost })
+    }
+
+    /// Who would be found with the model, and who would not be found any more.
+    fn ready_and_lost(
+        &self,
+        to: &Model,
+        made: &Made,
+        fresh: &[Fresh],
+    ) -> (BTreeSet<IdentityId>, Vec<(IdentityId, String)>) {
         let mut ready: BTreeSet<IdentityId> = fresh.iter().map(|(identity, ..)| *identity).collect();
         let has = |row: &&crate::gallery::store::TemplateRow, model| row.model == model;
         let mut lost = Vec::new();
@@ -344,10 +338,40 @@ impl Keeper {
                 lost.push((identity.id, identity.record.name.to_string()));
             }
         }
-        let kind = self.shared.current().kind();
-        let (snapshot, warnings) =
-            self.store.read(|tables| load(tables, &self.directory, to, kind, Some(fresh)))?;
-        Ok(Trial { snapshot: Arc::new(snapshot), warnings, ready, lost })
+        (ready, lost)
+    }
+
+    /// The trial after what was changed since. It stands on the index that was built for it.
+    fn caught_up(&self, to: &Model, made: &Made, trial: Trial) -> Result<Trial> {
+        let fresh = self.fresh(to, made);
+        let (ready, lost) = self.ready_and_lost(to, made, &fresh);
+        let held: HashSet<(IdentityId, TemplateId)> = trial.snapshot.held().collect();
+        let rows = self.directory.iter().flat_map(|entry| &entry.templates);
+        let stored: HashSet<_> =
+            rows.filter(|row| row.model == to.id).map(|row| (row.identity, row.id)).collect();
+        let mut wanted = stored.clone();
+        wanted.extend(fresh.iter().map(|(identity, template, _)| (*identity, *template)));
+        let mut added: Vec<Fresh> =
+            fresh.into_iter().filter(|(id, t, _)| !held.contains(&(*id, *t))).collect();
+        let lacking: BTreeSet<IdentityId> = stored.difference(&held).map(|(identity, _)| *identity).collect();
+        self.store.read(|tables| {
+            for id in lacking {
+                for found in tables.templates_of(id, &self.directory.expect(id)?.identity.key)? {
+                    let key = (found.row.identity, found.row.id);
+                    if stored.contains(&key) && !held.contains(&key) {
+                        added.push((key.0, key.1, found.embedding));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let here = self.directory.iter().map(|entry| entry.identity.id);
+        let gone = trial.snapshot.people().keys().filter(|id| self.directory.get(**id).is_none());
+        let people = here.chain(gone.copied()).map(|id| (id, self.directory.person(id))).collect();
+        let removed = held.difference(&wanted).copied().collect();
+        let generation = self.store.read(|tables| tables.generation())? + 1;
+        let snapshot = trial.snapshot.after(generation, Delta { added, removed, people })?;
+        Ok(Trial { snapshot: Arc::new(snapshot), warnings: trial.warnings, ready, lost })
     }
 
     /// The last part: what came meanwhile is seen to, and then everything changes at once.
@@ -374,7 +398,7 @@ impl Keeper {
         made.embed(&late, self.open_crops(&late)?, next.as_mut())?;
         let same = self.store.read(|tables| tables.generation())? + 1 == trial.snapshot.generation();
         let unchanged = same && late.is_empty();
-        let trial = if unchanged { trial } else { self.trial(&to, &made)? };
+        let trial = if unchanged { trial } else { self.caught_up(&to, &made, trial)? };
         (report.ready, report.lost) = (trial.ready.len() as u64, trial.lost);
         if !report.lost.is_empty() && !begun.force {
             return Ok(report);

@@ -1,8 +1,15 @@
 //! What the keeper promises.
 
 mod backup;
+mod enrol;
 mod exchange;
+mod failing;
 mod figures;
+mod opened;
+mod others;
+mod recovery;
+mod unfit;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -198,6 +205,14 @@ fn two_people_of_one_name_are_told_apart_by_their_external_ids() {
         Change { external_id: Some(Some(ExternalId::new("E1").expect("an id"))), ..Change::default() };
     let taken = Command::Change { who: who("E2"), change: Box::new(change) };
     assert_eq!(try_ask::<Person>(&mut keeper, taken, &[]).expect_err("taken").kind(), Kind::Data);
+    // What is one's external id and another's name is nobody's until somebody says which.
+    let named = site.enrol(&mut keeper, Record { external_id: None, ..record("E1") }, 3);
+    let both = try_ask::<Portrait>(&mut keeper, Command::Show { who: who("E1") }, &[]).expect_err("two");
+    assert_eq!(both.kind(), Kind::Usage);
+    assert!(
+        both.to_string().contains(&first.to_string()) && both.to_string().contains(&named.to_string()),
+        "{both}"
+    );
     let nobody = try_ask::<Portrait>(&mut keeper, Command::Show { who: who("An") }, &[]).expect_err("nobody");
     assert!(nobody.to_string().contains("did you mean \"Ana\""), "{nobody}");
 }
@@ -255,6 +270,7 @@ fn validity_begins_and_ends_by_itself_with_an_entry_each() {
     let actions: Vec<&str> = shown.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["enrolled", "started", "expired"]);
     let at = |keeper: &mut Keeper, at| ask::<Vec<Member>>(keeper, Command::AuditAt { at }, &[]);
+    site.clock.advance(Duration::from_secs(3600));
     assert_eq!(at(&mut keeper, hours(2)).first().map(|m| m.standing), Some(Standing::Active));
     assert_eq!(at(&mut keeper, hours(4)).first().map(|m| m.standing), Some(Standing::Expired));
 }
@@ -295,6 +311,36 @@ fn who_is_forgotten_is_gone_for_good() {
     assert!(best(&keeper, &site.people.template(1)).is_none());
     let verdict: AuditReport = ask(&mut keeper, Command::AuditVerify { head: None }, &[]);
     assert!(!verdict.problems.is_empty(), "the log was put back too, and the head tells");
+}
+
+#[test]
+fn a_threshold_that_is_read_again_is_in_force_at_once_and_on_record_once() {
+    let mut site = Site::new();
+    let mut keeper = site.open();
+    site.enrol(&mut keeper, record("Ana"), 1);
+    site.enrol(&mut keeper, record("Ben"), 2);
+    let above = |keeper: &mut Keeper| -> Vec<bool> {
+        let pairs: Vec<report::Pair> = ask(keeper, Command::Confusable { most: 1 }, &[]);
+        pairs.iter().map(|pair| pair.above_threshold).collect()
+    };
+    let told = |keeper: &mut Keeper| -> Vec<serde_json::Value> {
+        let action = Some("threshold-changed".to_owned());
+        let filter = crate::gallery::command::AuditFilter { action, ..Default::default() };
+        let shown: Vec<report::AuditEntry> = ask(keeper, Command::AuditShow { filter }, &[]);
+        shown.into_iter().map(|entry| entry.detail["to"].clone()).collect()
+    };
+    assert_eq!((above(&mut keeper), told(&mut keeper)), (vec![false], vec![]));
+    keeper.note_model_threshold(ModelId([9; 32]), -1.0).expect("another model's");
+    assert_eq!((above(&mut keeper), told(&mut keeper)), (vec![false], vec![]));
+    for _ in 0..2 {
+        keeper.note_model_threshold(MODEL, -1.0).expect("stored");
+    }
+    assert_eq!((above(&mut keeper), told(&mut keeper)), (vec![true], vec![(-1.0).into()]));
+    drop(keeper);
+    let model = Model { threshold: -1.0, ..site.opening().model.expect("a model") };
+    let opening = Opening { model: Some(model), ..site.opening() };
+    let mut keeper = Keeper::open(opening, Box::new(drop)).expect("a gallery").0;
+    assert_eq!((above(&mut keeper), told(&mut keeper).len()), (vec![true], 1), "nothing new");
 }
 
 #[test]
@@ -385,4 +431,21 @@ fn nothing_of_a_person_stands_in_the_clear() {
         assert!(!holds(needle.as_bytes()), "{needle} stands in a file");
     }
     assert!(!holds(&body[..64]), "a part of the template stands in a file");
+}
+
+#[test]
+fn what_killed_writers_left_of_the_small_files_goes_when_the_gallery_is_opened() {
+    let site = Site::new();
+    let ours = [".gallery.key.new", ".gallery.key.next.new", ".gallery.head.new", ".gallery.forgotten.new"];
+    let others = [".gallery.key.new.old", ".another.key.new", "gallery.key.new"];
+    let left = |names: &[&str]| names.iter().filter(|name| site.folder().join(name).exists()).count();
+    let keeper = site.open();
+    for name in ours.iter().chain(&others) {
+        std::fs::write(site.folder().join(name), "half of it").expect("written");
+    }
+    assert!(site.try_open().is_err(), "it is held");
+    assert_eq!(left(&ours), ours.len(), "its holder may be writing them");
+    drop(keeper);
+    drop(site.open());
+    assert_eq!((left(&ours), left(&others)), (0, others.len()));
 }

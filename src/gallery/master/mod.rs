@@ -31,7 +31,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use self::notice::Notice;
-pub use self::rotate::{load_for, load_pending, promote, replace};
+pub use self::rotate::{clean_up, load_for, load_pending, promote, replace};
 use super::command::SecretText;
 use super::crypt::Key;
 use crate::base::durable;

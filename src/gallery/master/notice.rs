@@ -23,7 +23,7 @@ impl Notice {
              systemctl edit watchlistd    # [Service] LoadCredentialEncrypted={CREDENTIAL}:/etc/credstore.encrypted/{CREDENTIAL}\n    \
              systemctl restart watchlistd && shred -u {path}\n\
              A backup of the gallery never holds the key. Keep a copy of it elsewhere, encrypted:\n    \
-             watchlistd gallery key export"
+             watchlistd gallery key export --out FILE --passphrase"
         ))
     }
 }

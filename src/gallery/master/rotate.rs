@@ -104,6 +104,15 @@ pub fn promote(source: &KeySource, new: &Key) -> Result<()> {
     )
 }
 
+/// Takes away what a process that was killed while it wrote a key left beside the source's file. The caller holds the
+/// gallery's lock.
+pub fn clean_up(source: &KeySource) {
+    if let KeySource::File(path) = source {
+        durable::clean_up(path);
+        durable::clean_up(&pending(source));
+    }
+}
+
 /// A rotation before this one may have ended after the store was wrapped by the pending key: then that one is `current`, and
 /// must be in place before another is written over it.
 fn settle(source: &KeySource, current: &Key) -> Result<()> {

@@ -246,13 +246,16 @@ fn a_missing_key_is_made_for_a_new_store_only_and_the_operator_is_told() {
         "systemd-creds encrypt --name=gallery-key",
         "LoadCredentialEncrypted=gallery-key:",
         "A backup of the gallery never holds the key",
-        "watchlistd gallery key export",
+        "watchlistd gallery key export --out FILE --passphrase",
     ] {
         assert!(notice.contains(needed), "{needed}:\n{notice}");
     }
     assert!(!notice.contains(&digits));
     let file = fs::read_to_string(source.path()).expect("text");
-    assert!(file.contains("backup") && file.contains("watchlistd gallery key export"), "{file}");
+    assert!(
+        file.contains("backup") && file.contains("watchlistd gallery key export --out FILE --passphrase"),
+        "{file}"
+    );
 
     let (again, notice) = load_or_make(&source).expect("there");
     assert!(again == made && notice.is_none());

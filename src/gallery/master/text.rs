@@ -14,7 +14,8 @@ pub(in crate::gallery) fn write(key: &Key) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024));
     text.push_str(
         "# The master key of a watchlistd gallery. Without it nothing in that gallery can be read, by anybody.\n\
-         # A backup of the gallery does not hold it. Keep a copy elsewhere, encrypted: watchlistd gallery key export\n",
+         # A backup of the gallery does not hold it. Keep a copy elsewhere, encrypted:\n\
+         #     watchlistd gallery key export --out FILE --passphrase\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# Key id: {}", key.id());

@@ -172,3 +172,53 @@ fn random_change(rng: &mut fastrand::Rng, population: &mut Population, oracle: &
     }
     delta
 }
+
+#[test]
+fn a_base_of_another_model_is_not_stood_on() {
+    let mut first = Population::new(MODEL.id, MODEL.dimension, 4);
+    let other = Model { id: ModelId([2; 32]), dimension: 64 };
+    let mut second = Population::new(other.id, other.dimension, 4);
+    let who = IdentityId::generate();
+    let snapshot = |model, embedding| {
+        let people = HashMap::from([(who, person("Ana", true))]);
+        let rows = [Ok((who, TemplateId::generate(), embedding))];
+        GallerySnapshot::new(model, IndexKind::Hnsw, 1, people, rows).expect("builds").0
+    };
+    let (before, now) = (snapshot(MODEL, first.template(1)), snapshot(other, second.template(1)));
+    // The model was switched while a base was built beside.
+    let after = now.onto(&before.rebuilt().expect("rebuilt").0).expect("goes on");
+    assert_eq!(after.model(), other.id);
+    assert_eq!(after.search(&second.template(1), 1).candidates.len(), 1);
+    assert!(after.search(&first.template(1), 1).candidates.is_empty());
+}
+
+#[test]
+fn a_template_that_is_gone_leaves_memory_also_where_it_lay_for_somebody_before() {
+    let mut population = Population::new(MODEL.id, MODEL.dimension, 6);
+    let (ana, ben, other) = (IdentityId::generate(), IdentityId::generate(), IdentityId::generate());
+    let (moved, stays) = (TemplateId::generate(), TemplateId::generate());
+    let vector = population.template(1);
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let people = [ana, ben, other].map(|who| (who, person("somebody", true))).into();
+        let rows = [Ok((ana, moved, vector.clone())), Ok((other, stays, population.template(2)))];
+        let snapshot = GallerySnapshot::new(MODEL, kind, 1, people, rows).expect("builds").0;
+        let holds = |snapshot: &GallerySnapshot| {
+            snapshot.parts.iter().flat_map(|part| &part.owners).any(|owner| owner.template == moved)
+        };
+        let to_ben =
+            Delta { added: vec![(ben, moved, vector.clone())], removed: vec![(ana, moved)], people: vec![] };
+        let snapshot = snapshot.after(2, to_ben).expect("moved");
+        let before = snapshot.rebuilt().expect("rebuilt").0;
+        let gone = Delta { removed: vec![(ben, moved)], ..Delta::default() };
+        let snapshot = snapshot.after(3, gone).expect("gone");
+        assert_eq!(
+            (holds(&snapshot), snapshot.wants_rebuilding()),
+            (kind == IndexKind::Hnsw, holds(&snapshot))
+        );
+        // What was built while it was there does not bring it back, and is built once more.
+        let snapshot = snapshot.onto(&before).expect("goes on");
+        assert_eq!((snapshot.templates(), snapshot.wants_rebuilding()), (1, holds(&snapshot)));
+        let snapshot = snapshot.onto(&snapshot.rebuilt().expect("rebuilt").0).expect("goes on");
+        assert_eq!((holds(&snapshot), snapshot.wants_rebuilding(), snapshot.templates()), (false, false, 1));
+    }
+}

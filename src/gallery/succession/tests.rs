@@ -42,7 +42,7 @@ impl Site {
 
     /// The gallery remembers a switch.
     fn remember(&self, from: &str, to: &str) {
-        let key = Key::generate().expect("random");
+        let key = self.key();
         let mut store = Store::open(&self.config.gallery.path, &key, Duration::ZERO).expect("a store");
         let switch = Succession {
             from: self.id(from),
@@ -56,6 +56,12 @@ impl Site {
             Ok(((), crate::gallery::store::Content::Same))
         });
         written.expect("written");
+    }
+
+    /// The gallery's key, which lies in its file.
+    fn key(&self) -> Key {
+        let source = KeySource::of_process(&self.config.gallery);
+        master::load_or_make(&source).expect("a key").0
     }
 
     fn used(&self) -> (PathBuf, Option<String>) {
@@ -89,6 +95,28 @@ fn an_embedder_that_took_over_and_is_gone_or_changed_is_no_silent_way_back() {
     let gone = models_in_use(&site.config).expect_err("gone");
     assert_eq!(gone.kind(), Kind::Config, "{gone}");
     assert!(gone.to_string().contains("b.toml") && gone.to_string().contains("models.embedder"), "{gone}");
+}
+
+#[test]
+fn a_path_that_somebody_wrote_into_the_file_opens_no_model() {
+    let site = Site::new();
+    site.remember("a", "b");
+    let path = site.config.gallery.path.clone();
+    let elsewhere = |from: &str, to: &str| {
+        let connection = rusqlite::Connection::open(&path).expect("a database");
+        let sql = "UPDATE settings SET value = replace(value, ?1, ?2) WHERE key = ?3";
+        let changed = connection.execute(sql, (from, to, SETTING)).expect("changed");
+        assert_eq!(changed, 1);
+    };
+    std::fs::copy(site.manifest("b"), site.manifest("elsewhere")).expect("copied");
+    elsewhere("b.toml", "elsewhere.toml");
+    assert_eq!(site.used(), (site.manifest("a"), None), "it is not believed");
+    // Whoever has no key cannot tell.
+    std::fs::rename(site.folder.path().join("gallery.key"), site.folder.path().join("away")).expect("moved");
+    assert_eq!(site.used().0, site.manifest("elsewhere"));
+    std::fs::rename(site.folder.path().join("away"), site.folder.path().join("gallery.key")).expect("back");
+    elsewhere("elsewhere.toml", "b.toml");
+    assert_eq!(site.used().0, site.manifest("b"));
 }
 
 fn chip() -> Chip {

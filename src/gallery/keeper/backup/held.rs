@@ -42,7 +42,8 @@ pub(super) struct HeldCrop {
 }
 
 impl Keeper {
-    /// Opens a backup under today's master key or the one that is given, and reads all of it.
+    /// Opens a backup, which lies at the path for us alone, under today's master key or the one that is given, and reads all of it:
+    /// the open store, and what it holds.
     ///
     /// # Errors
     /// `Config`, naming the keys' ids, when it needs another key; `Data`, when it is no backup, or a bit of it is not as it was
@@ -52,24 +53,18 @@ impl Keeper {
         path: &Path,
         given: Option<&SecretText>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Held> {
-        let needed = match Store::look(path).map_err(unusable)? {
+    ) -> Result<(Store, Held)> {
+        let needed = match Store::look(path).map_err(|cause| unusable(path, &cause))? {
             Found::Sealed(id) => id,
-            Found::Nothing => {
-                bail!(Data, "the backup is empty: expected a file that `watchlistd gallery backup` wrote")
-            }
-            Found::Plain => bail!(
-                Data,
-                "the backup is a gallery of schema 1, which was not encrypted, and cannot be restored into one that is. Put it \
-                 where gallery.path says while no gallery is there, and start: it is encrypted then"
-            ),
+            Found::Nothing => return Err(empty()),
+            Found::Plain => return Err(plain()),
         };
         let given = given.map(master::parse).transpose()?;
         let own = self.store.keys().master();
         let store = if needed == own {
-            self.store.open_other(path)
+            self.store.open_copy(path, None)
         } else if let Some(given) = given.as_ref().filter(|given| given.id() == needed) {
-            Store::open_read_only(path, given)
+            self.store.open_copy(path, Some(given))
         } else {
             let given = given.map(|given| format!(", the one given is {}", given.id())).unwrap_or_default();
             bail!(
@@ -78,14 +73,16 @@ impl Keeper {
                  backup's time with --backup-key-file FILE"
             )
         };
-        let store = store.map_err(unusable)?;
-        let held = store.read(|tables| Held::read(tables, progress)).map_err(unusable)?;
-        Ok(Held { master: needed, index: store.keys().index.clone(), ..held })
+        let store = store.map_err(|cause| unusable(path, &cause))?;
+        let held =
+            store.read(|tables| Held::read(tables, progress)).map_err(|cause| unusable(path, &cause))?;
+        let held = Held { master: needed, index: store.keys().index.clone(), ..held };
+        Ok((store, held))
     }
 }
 
 impl Held {
-    fn read(tables: &Tables<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
+    pub(super) fn read(tables: &Tables<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         let identities = tables.identities()?;
         let keys: HashMap<IdentityId, Key> =
             identities.iter().map(|identity| (identity.id, identity.key.clone())).collect();
@@ -109,6 +106,13 @@ impl Held {
             forgotten: tables.forgotten()?,
             model: read_model(tables)?,
         })
+    }
+
+    /// After templates were taken out of it: crops that were kept for these alone go too.
+    pub(super) fn drop_crops_without_template(&mut self) {
+        let left: HashSet<(IdentityId, &str)> =
+            self.templates.values().map(|t| (t.row.identity, t.source.sha256.as_str())).collect();
+        self.crops.retain(|crop| left.contains(&(crop.identity, crop.sha256.as_str())));
     }
 
     /// The identities in it.
@@ -140,13 +144,57 @@ fn crops(
     Ok(crops)
 }
 
-/// The store speaks of itself; here it is the backup that is no good.
-fn unusable(cause: Error) -> Error {
+/// Whether these bytes may be a backup, before they are written to the disk: what is in the clear does not belong there.
+///
+/// # Errors
+/// `Data`, when they are none.
+pub(super) fn refuse_what_is_no_store(bytes: &[u8]) -> Result<()> {
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    if bytes.is_empty() {
+        return Err(empty());
+    }
+    // Every SQLite file begins so. The statements that made its tables stand in it as they were written.
+    if !bytes.starts_with(b"SQLite format 3\0") {
+        return Err(none());
+    }
+    if holds(b"wrapped_key") {
+        return Ok(());
+    }
+    Err(if holds(b"CREATE TABLE identities") { plain() } else { none() })
+}
+
+fn none() -> Error {
+    err!(
+        Data,
+        "this is no backup of a gallery, or a damaged one: expected a file that `watchlistd gallery backup` wrote; nothing was \
+         changed (it has no table of wrapped keys)"
+    )
+}
+
+fn empty() -> Error {
+    err!(Data, "the backup is empty: expected a file that `watchlistd gallery backup` wrote")
+}
+
+fn plain() -> Error {
+    err!(
+        Data,
+        "the backup is a gallery of schema 1, which was not encrypted, and cannot be restored into one that is. Put it where \
+         gallery.path says while no gallery is there, and start: it is encrypted then"
+    )
+}
+
+/// The store speaks of itself, and of a file that is gone by the time somebody reads this; here it is the backup that is no good.
+pub(super) fn unusable(path: &Path, cause: &Error) -> Error {
     let message = match cause.kind() {
         Kind::Data => {
             "this is no backup of a gallery, or a damaged one: expected a file that `watchlistd gallery backup` wrote"
         }
         _ => "the backup cannot be read",
     };
-    Error::new(cause.kind(), format!("{message}; nothing was changed")).because(cause)
+    let why = cause.chain().replace(&format!("gallery {}", path.display()), "the backup");
+    // Advice for a gallery that is in use would mislead.
+    let why = why.split(", not a gallery: gallery.path").next().unwrap_or_default();
+    let why = why.split(": gallery.path must").next().unwrap_or_default();
+    let why = why.split(": restore a backup").next().unwrap_or_default();
+    Error::new(cause.kind(), format!("{message}; nothing was changed ({why})"))
 }

@@ -6,10 +6,10 @@ use super::super::change::{ChangeSet, CropChange, IdentityChange, ListChange, Ne
 use super::super::open::model_settings;
 use super::super::{Keeper, lists, steps};
 use super::aside::{self, Aside};
-use super::held::{Held, HeldCrop};
+use super::held::{self, Held, HeldCrop};
 use crate::base::error::Result;
 use crate::base::faults;
-use crate::gallery::audit::{Action, Draft, Filter, SealedPart, select};
+use crate::gallery::audit::{Action, Draft, SealedPart};
 use crate::gallery::command::{Actor, Progress, SecretText};
 use crate::gallery::record::ListName;
 use crate::gallery::report::BackedUp;
@@ -34,7 +34,8 @@ struct Planner<'a> {
 }
 
 impl Keeper {
-    /// Puts a backup in place of what is stored, but for those who were forgotten.
+    /// Puts a backup in place of what is stored, but for those who were forgotten. Where nobody was ever in, the gallery becomes
+    /// what the backup is, its log and keys included.
     pub(in crate::gallery::keeper) fn restore(
         &mut self,
         actor: &Actor,
@@ -42,26 +43,20 @@ impl Keeper {
         key: Option<&SecretText>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BackedUp> {
+        held::refuse_what_is_no_store(backup)?;
         let file = Aside::holding(self.store.path(), aside::RESTORE, backup)?;
-        let mut held = self.read_backup(file.path(), key, progress)?;
-        drop(file);
-        if held.index != self.store.keys().index && self.was_never_used()? {
-            // What the list of the forgotten says of external ids, and what the backup says, is said with this key.
-            self.store.adopt_index(&held.index)?;
+        let (backup, mut held) = self.read_backup(file.path(), key, progress)?;
+        let mut report = report_of(&held);
+        if self.was_never_used()? {
+            self.take_whole(actor, &backup, &held, &mut report, progress)?;
+        } else {
+            drop((backup, file));
+            steps::tell(progress, "comparing");
+            let change = self.turned_into(&mut held, &mut report)?;
+            faults::point("restore.planned");
+            steps::tell(progress, "storing");
+            report.now = self.commit(actor, change)?.generation;
         }
-        steps::tell(progress, "comparing");
-        let mut report = BackedUp {
-            generation: held.generation,
-            now: 0,
-            identities: 0,
-            templates: 0,
-            forgotten: 0,
-            master_key: held.master.to_string(),
-        };
-        let change = self.turned_into(&mut held, &mut report)?;
-        faults::point("restore.planned");
-        steps::tell(progress, "storing");
-        report.now = self.commit(actor, change)?.generation;
         let searched = self.model.id;
         let of_model = self.directory.iter().flat_map(|e| &e.templates).any(|row| row.model == searched);
         if report.templates > 0 && !of_model {
@@ -74,22 +69,30 @@ impl Keeper {
         Ok(report)
     }
 
-    /// True if nobody was ever in this store, so that nothing in it carries a tag.
-    fn was_never_used(&self) -> Result<bool> {
-        if self.directory.iter().next().is_some() {
-            return Ok(false);
-        }
-        let logged = |action| {
-            let filter = Filter { action: Some(action), ..Filter::default() };
-            self.store.read(|tables| Ok(!select(tables.audit_rows(), &filter)?.is_empty()))
-        };
-        Ok(!(logged(Action::Enrolled)? || logged(Action::Restored)?))
+    /// What [`Keeper::restore`] would do. Nothing is changed.
+    pub(in crate::gallery::keeper) fn restore_preview(
+        &self,
+        backup: &[u8],
+        key: Option<&SecretText>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<BackedUp> {
+        let file = Aside::holding(self.store.path(), aside::RESTORE, backup)?;
+        let (_, mut held) = self.read_backup(file.path(), key, progress)?;
+        drop(file);
+        steps::tell(progress, "comparing");
+        let mut report = report_of(&held);
+        report.whole = self.was_never_used()?;
+        self.turned_into(&mut held, &mut report)?;
+        report.now = self.store.read(|tables| tables.generation())?;
+        Ok(report)
     }
 
     fn turned_into(&self, held: &mut Held, report: &mut BackedUp) -> Result<ChangeSet> {
         let stored = self.store.read(|tables| tables.forgotten())?;
-        let mut forgotten: HashSet<IdentityId> = self.forgotten()?.iter().map(|f| f.identity).collect();
-        forgotten.extend(held.forgotten.iter().map(|f| f.identity));
+        let known = self.forgotten()?;
+        let all = || known.iter().chain(&held.forgotten);
+        let forgotten: HashSet<IdentityId> = all().map(|f| f.identity).collect();
+        let pictures: HashSet<TemplateId> = all().flat_map(|f| &f.templates).copied().collect();
         let in_backup = held.ids();
         let mut planner = Planner {
             keeper: self,
@@ -99,8 +102,21 @@ impl Keeper {
         };
         report.forgotten = in_backup.intersection(&forgotten).count() as u64;
         report.identities = planner.back.len() as u64;
-        held.templates.retain(|_, template| planner.back.contains_key(&template.row.identity));
+        held.templates.retain(|id, template| {
+            let fits = self.model.fits(&template.embedding);
+            if !fits {
+                tracing::warn!(
+                    identity = %template.row.identity, template = %template.row.id, dimension = template.embedding.dimension(),
+                    "a template in the backup has another number of numbers than its model gives, and is left out"
+                );
+            }
+            fits && planner.back.contains_key(&template.row.identity) && !pictures.contains(id)
+        });
+        held.drop_crops_without_template();
         report.templates = held.templates.len() as u64;
+        let gone = self.directory.iter().map(|entry| &entry.identity);
+        let gone = gone.filter(|identity| !planner.back.contains_key(&identity.id));
+        report.gone = gone.map(|identity| (identity.id, identity.record.name.to_string())).collect();
 
         self.store.read(|tables| {
             let replaced = planner.templates(tables, std::mem::take(&mut held.templates))?;
@@ -137,6 +153,19 @@ impl Keeper {
             (then.id, identity)
         });
         back.collect()
+    }
+}
+
+fn report_of(held: &Held) -> BackedUp {
+    BackedUp {
+        generation: held.generation,
+        now: 0,
+        identities: 0,
+        templates: 0,
+        forgotten: 0,
+        master_key: held.master.to_string(),
+        gone: Vec::new(),
+        whole: false,
     }
 }
 
@@ -236,6 +265,7 @@ impl Planner<'_> {
                 .with("identities", report.identities)
                 .with("templates", report.templates)
                 .with("forgotten", report.forgotten)
+                .with("removed", report.gone.len())
                 .with("master_key", report.master_key.as_str()),
         );
     }

@@ -122,15 +122,16 @@ fn a_deep_rotation_seals_everything_again_and_names_in_the_log_stay_readable_unt
 
 #[test]
 fn a_kill_at_any_step_leaves_a_gallery_that_opens_with_what_lies_there() {
-    for (steps, deep) in [(1, false), (2, false), (3, false), (2, true), (3, true)] {
+    for (steps, deep) in [(1, false), (1, true), (2, false), (3, false), (2, true), (3, true)] {
         let mut site = Site::new();
         let mut keeper = site.open();
         let ana = site.enrol(&mut keeper, record("Ana"), 1);
         let (old, source) = (key_in(&site), key_file(&site));
         let next = Next::choose(&source, &old, None).expect("a key");
         next.put_beside(&source, &old).expect("written");
+        let sealed = deep.then(|| keeper.give_keys(&[ana]).expect("sealed again"));
         if steps > 1 {
-            keeper.wrap_under(&actor(), &next.key, deep, &mut |_| {}).expect("wrapped");
+            keeper.wrap_under(&actor(), &next.key, sealed).expect("wrapped");
         }
         if steps > 2 {
             next.put_in_place(&source).expect("promoted");

@@ -1,19 +1,24 @@
 //! What a switch promises: who is in the gallery stays in it, under another model, and nobody else.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::Opening;
 use super::super::tests::{Site, actor, ask, record, try_ask, who};
+use super::super::{Opening, execute_shared};
 use super::*;
 use crate::base::error::Kind;
-use crate::gallery::command::{AuditFilter, Review, Subject, TemplateData};
+use crate::gallery::command::{AuditFilter, Change, Review, Subject, TemplateData};
 use crate::gallery::enrol;
-use crate::gallery::report::{AuditEntry, AuditReport, Description, Enrolment, Portrait, Receipt};
+use crate::gallery::name::Name;
+use crate::gallery::report::{
+    AuditEntry, AuditReport, Description, Enrolment, Examination, Person, Portrait, Receipt,
+};
 use crate::image::testing::painted;
 use crate::types::embedding::Embedding;
 use crate::types::face::Detection;
 use crate::types::geometry::{Point, Rect, Size};
+use crate::types::matching::IndexKind;
 
 /// As many as the site's model has.
 const DIMENSION: usize = 128;
@@ -122,7 +127,12 @@ impl Scene {
 
     /// Opens the gallery for a model.
     fn open(&self, number: u8) -> Keeper {
-        let (mut keeper, _) = Keeper::open(self.opening(number), Box::new(drop)).expect("a gallery");
+        self.open_with(number, IndexKind::Exact)
+    }
+
+    fn open_with(&self, number: u8, index: IndexKind) -> Keeper {
+        let opening = Opening { index, ..self.opening(number) };
+        let (mut keeper, _) = Keeper::open(opening, Box::new(drop)).expect("a gallery");
         keeper.set_embedders(Arc::new(self.fake.clone()));
         keeper
     }
@@ -336,6 +346,49 @@ fn others_are_served_meanwhile_and_what_they_changed_holds() {
     assert!(found(&keeper, 2, 1).is_none(), "also on the way back");
 }
 
+/// An index of many templates takes long to build.
+#[test]
+fn others_are_served_while_the_index_is_built_and_what_they_changed_holds() {
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let mut scene = Scene::new();
+        let mut keeper = scene.open_with(1, kind);
+        for (name, person) in [("Ana", 1), ("Ben", 2), ("Dora", 4), ("Eva", 5)] {
+            scene.enrol(&mut keeper, name, person, 1, true);
+        }
+        let (enrol, body) = scene.enrolment("Cleo", 3, 1, true);
+        let keeper = Mutex::new(keeper);
+        let mut served = 0;
+        let mut meanwhile = |step: Progress| {
+            if step.what != "building the index" {
+                return;
+            }
+            served += 1;
+            let mut keeper = keeper.try_lock().expect("nobody holds it while the index is built");
+            assert_eq!(found(&keeper, 2, 1).as_deref(), Some("Ben"), "the old model is searched");
+            ask::<Receipt>(&mut keeper, Command::Forget { who: who("Ben"), reason: None }, &[]);
+            let name = Some(Name::new("Anna").expect("a name"));
+            let change = Box::new(Change { name, ..Change::default() });
+            ask::<Person>(&mut keeper, Command::Change { who: who("Ana"), change }, &[]);
+            let merge = Command::Merge { from: who("Eva"), into: who("Dora") };
+            ask::<Person>(&mut keeper, merge, &[]);
+            assert!(matches!(ask(&mut keeper, enrol.clone(), &body), Enrolment::Stored { .. }));
+        };
+        let reply = execute_shared(&keeper, &actor(), switch(2), &[], &mut meanwhile).expect("switched");
+        assert_eq!(served, 1);
+        let report: Switched = serde_json::from_value(reply.value).expect("its report");
+        assert_eq!((report.switched, report.ready), (true, 3), "{report:?}");
+        let mut keeper = keeper.into_inner().expect("no panic");
+        let now = |keeper: &Keeper| [1, 2, 3, 4, 5].map(|person| found(keeper, person, 2));
+        let names = [Some("Anna"), None, Some("Cleo"), Some("Dora"), Some("Dora")];
+        assert_eq!(now(&keeper).each_ref().map(|name| name.as_deref()), names);
+        assert_eq!(ask::<Examination>(&mut keeper, Command::Verify, &[]).problems, [""; 0]);
+        let before = now(&keeper);
+        drop(keeper);
+        let keeper = scene.open_with(2, kind);
+        assert_eq!(now(&keeper), before, "as after a restart");
+    }
+}
+
 #[test]
 fn of_two_switches_at_once_the_second_is_told() {
     let mut scene = Scene::new();
@@ -368,4 +421,41 @@ fn a_model_that_cannot_be_had_changes_nothing() {
     let mut keeper = Keeper::open(scene.opening(1), Box::new(drop)).expect("a gallery").0;
     let none = try_ask::<Switched>(&mut keeper, switch(2), &[]).expect_err("no models at hand");
     assert_eq!(none.kind(), Kind::Unavailable);
+}
+
+/// A program reads which model is in use before it opens the gallery: that may fail for a moment, or be too early.
+#[test]
+fn a_start_that_did_not_see_the_switch_is_refused_and_undoes_nothing() {
+    let mut scene = Scene::new();
+    let mut keeper = scene.open(1);
+    scene.enrol(&mut keeper, "Ana", 1, 1, true);
+    ask::<Switched>(&mut keeper, switch(2), &[]);
+    let before: Description = ask(&mut keeper, Command::Describe, &[]);
+    drop(keeper);
+    let refused = Keeper::open(scene.opening(1), Box::new(drop)).map(drop).expect_err("the model before");
+    assert_eq!(refused.kind(), Kind::Temporary, "{refused}");
+    assert!(refused.to_string().contains("again"), "{refused}");
+    let mut keeper = scene.open(2);
+    assert_eq!(ask::<Description>(&mut keeper, Command::Describe, &[]), before);
+    ask::<Switched>(&mut keeper, Command::RollbackModel, &[]);
+    drop(keeper);
+    // A third one is the operator's word.
+    let mut keeper = scene.open(3);
+    assert_eq!(actions(&mut keeper).last().map(String::as_str), Some("model-changed"));
+    drop(keeper);
+    drop(scene.open(1));
+}
+
+#[test]
+fn who_asks_from_outside_can_name_a_manifest_and_no_other_file() {
+    let mut scene = Scene::new();
+    let mut keeper = scene.open(1);
+    scene.enrol(&mut keeper, "Ana", 1, 1, true);
+    let keeper = Arc::new(Mutex::new(keeper));
+    for path in ["/var/lib/watchlistd/gallery.key", "/dev/zero", "/etc/shadow", "2"] {
+        let command = Command::SwitchModel { manifest: path.into(), dry_run: true, force: false };
+        let refused = execute_shared(&keeper, &actor(), command, &[], &mut |_| {}).map(drop);
+        assert_eq!(refused.expect_err("no manifest").kind(), Kind::Usage, "{path}");
+    }
+    execute_shared(&keeper, &actor(), switch(2), &[], &mut |_| {}).map(drop).expect("a manifest");
 }

@@ -159,7 +159,7 @@ fn a_restore_gives_the_backups_people_but_the_forgotten_and_the_log_goes_on() {
 
     // The log: what was, what is, and nothing of it lost.
     let [ana, ben, zoe] = <[Member; 3]>::try_from(members_before).expect("three");
-    let zoe = Member { name: "forgotten".to_owned(), ..zoe };
+    let zoe = Member { name: "removed by a restore".to_owned(), ..zoe };
     assert_eq!(at(&mut keeper, before), [ana, ben, zoe]);
     let now = site.clock.now().wall;
     assert_eq!(
@@ -225,6 +225,71 @@ fn a_new_box_gets_the_old_ones_people_with_the_old_key_and_who_was_forgotten_the
     let mut fresh = new.open();
     assert_eq!(portraits(&mut fresh), then, "under the new box's own key");
     assert_eq!(ask::<Description>(&mut fresh, Command::Describe, &[]).master_key, own);
+    sound(&mut fresh);
+}
+
+#[test]
+fn a_new_box_takes_a_backup_whole_and_takes_the_old_ones_place() {
+    let (mut old, new, mut gate) = (Site::new(), Site::new(), Site::new());
+    let mut keeper = populated(&mut old);
+    gate.pictures = 1000;
+    let mut sender = gate.open();
+    gate.enrol(&mut sender, record("Zoë"), 9);
+    introduce(&mut sender, &mut keeper);
+    take_in(&mut keeper, &export(&mut sender));
+    let trust = ask::<Trust>(&mut keeper, Command::Trusted, &[]);
+    let until = old.clock.now().wall + jiff::SignedDuration::from_hours(1);
+    old.enrol(&mut keeper, Record { valid_until: Some(until), ..record("Guest") }, 7);
+    let (made, bytes) = backup(&mut keeper);
+    let history: Vec<AuditEntry> = ask(&mut keeper, Command::AuditShow { filter: Default::default() }, &[]);
+    let head: String = ask(&mut keeper, Command::AuditHead, &[]);
+    let ben = all(&mut keeper).iter().find(|p| p.record.name.as_str() == "Ben").expect("Ben").id;
+    ask::<Receipt>(&mut keeper, Command::Forget { who: who("Ben"), reason: None }, &[]);
+    drop(keeper);
+
+    // The list of the forgotten came along; time went on.
+    std::fs::copy(old.folder().join("gallery.forgotten"), new.folder().join("gallery.forgotten"))
+        .expect("copied");
+    new.clock.advance(Duration::from_secs(2 * 3600));
+    let mut fresh = new.open();
+    let own = fresh.store.keys().master().to_string();
+    let key = Some(SecretText::new(hex(master_key(&old).expose())));
+    let report: BackedUp = ask(&mut fresh, Command::Restore { key }, &bytes);
+    assert!(report.whole);
+    assert_eq!((report.identities, report.forgotten, report.generation), (5, 1, made.generation));
+    assert!(report.now > made.now, "what is exported from now on is newer than what was");
+    let look = |fresh: &mut Keeper| {
+        let again: Vec<AuditEntry> = ask(fresh, Command::AuditShow { filter: Default::default() }, &[]);
+        let same =
+            |a: &AuditEntry, b: &AuditEntry| (a.sequence, a.at, &a.action) == (b.sequence, b.at, &b.action);
+        assert!(history.iter().zip(&again).all(|(a, b)| same(a, b)), "{again:?}");
+        assert!(again.len() > history.len());
+        let verdict: AuditReport = ask(fresh, Command::AuditVerify { head: Some(head.clone()) }, &[]);
+        assert_eq!(verdict.problems, Vec::<String>::new(), "a head that was kept elsewhere still holds");
+        assert_eq!(ask::<Trust>(fresh, Command::Trusted, &[]), trust);
+        assert_eq!(ask::<Description>(fresh, Command::Describe, &[]).master_key, own);
+        let names: Vec<String> = all(fresh).iter().map(|p| p.record.name.to_string()).collect();
+        assert_eq!(names, ["Ana", "Cleo", "Dora", "Guest", "Zoë"]);
+        assert!(try_ask::<Portrait>(fresh, Command::Show { who: who(&ben.to_string()) }, &[]).is_err());
+    };
+    look(&mut fresh);
+    for (person, name) in [(1, Some("Ana")), (2, None), (7, None), (9, Some("Zoë"))] {
+        assert_eq!(best(&fresh, &old.people.template(person)).as_deref(), name, "{person}");
+    }
+    let now = new.clock.now().wall;
+    let guest = at(&mut fresh, now).into_iter().find(|m| m.name == "Guest").expect("a member");
+    assert_eq!(guest.standing, Standing::Expired, "with an entry of its own");
+    drop(fresh);
+    let mut fresh = new.open();
+    look(&mut fresh);
+    let verdict: report::Examination = ask(&mut fresh, Command::Verify, &[]);
+    assert_eq!(verdict.problems, Vec::<String>::new());
+    // Whose place it took would not notice.
+    introduce(&mut fresh, &mut sender);
+    assert!(take_in(&mut sender, &export(&mut fresh)).added > 0);
+    // Once somebody is in, a restore is a change like others.
+    let (_, bytes) = backup(&mut fresh);
+    assert!(!restore(&mut fresh, &bytes).whole);
     sound(&mut fresh);
 }
 
@@ -303,6 +368,7 @@ fn what_is_no_backup_is_refused_in_words_and_changes_nothing() {
     {
         let (kind, said) = refused(&mut keeper, None, bytes);
         assert!(kind == Kind::Data && said.contains("watchlistd gallery backup"), "{what}: {kind:?} {said}");
+        assert!(!said.contains("restore-tmp") && !said.contains("gallery.path"), "{what}: {said}");
     }
     let (kind, said) = refused(&mut keeper, None, &plain);
     assert!(kind == Kind::Data && said.contains("schema 1"), "{said}");
@@ -378,6 +444,86 @@ fn a_backup_holds_no_key_no_vector_no_name_and_says_that_it_was_made() {
     let last = copy.read(|tables| tables.last_audit_row()).expect("readable").expect("an entry");
     assert_eq!(last.entry().expect("an entry").action(), Some(Action::BackedUp));
     assert!(names_in(site.folder()).is_empty());
+}
+
+/// Pictures under the wrong name, put right, and then the person whom they show is forgotten: an older copy has them under the
+/// wrong name still.
+#[test]
+fn a_picture_of_somebody_forgotten_does_not_come_back_under_another_name() {
+    let mut site = Site::new();
+    let keeping = |site: &Site| {
+        Keeper::open(Opening { keeps_crops: true, ..site.opening() }, Box::new(drop)).expect("a gallery").0
+    };
+    let mut keeper = keeping(&site);
+    // Two of Ana's three pictures, and one of Cleo's two, show Dora.
+    for person in [1, 4, 4] {
+        enrol_with_crop(&mut site, &mut keeper, record("Ana"), person);
+    }
+    for person in [3, 4] {
+        enrol_with_crop(&mut site, &mut keeper, record("Cleo"), person);
+    }
+    enrol_with_crop(&mut site, &mut keeper, record("Ben"), 2);
+    let (_, bytes) = backup(&mut keeper);
+    let bundle = export(&mut keeper);
+    keeper.store.checkpoint();
+    let old = site.folder().join("old.db");
+    keeper.store.copy_to(&old).expect("copied");
+    let of = |keeper: &mut Keeper, name: &str| -> Vec<String> {
+        let shown = ask::<Portrait>(keeper, Command::Show { who: who(name) }, &[]).stored;
+        shown.iter().map(|template| template.id.to_string()).collect()
+    };
+    let (anas, cleos) = (of(&mut keeper, "Ana"), of(&mut keeper, "Cleo"));
+    let name = Name::new("Dora").expect("a name");
+    let split = Command::Split { who: who("Ana"), templates: anas[1..].to_vec(), name };
+    ask::<Person>(&mut keeper, split, &[]);
+    ask::<Person>(&mut keeper, Command::MoveTemplate { template: cleos[1].clone(), to: who("Dora") }, &[]);
+    // One is removed before she is forgotten, and one is Ben's after all.
+    ask::<Person>(&mut keeper, Command::RemoveTemplate { template: anas[2].clone() }, &[]);
+    let bens = of(&mut keeper, "Ben");
+    ask::<Person>(&mut keeper, Command::MoveTemplate { template: bens[0].clone(), to: who("Dora") }, &[]);
+    ask::<Person>(&mut keeper, Command::MoveTemplate { template: bens[0].clone(), to: who("Ben") }, &[]);
+    ask::<Receipt>(&mut keeper, Command::Forget { who: who("Dora"), reason: None }, &[]);
+    let (_, after) = backup(&mut keeper);
+
+    let dora = site.people.template(4);
+    let left = |keeper: &mut Keeper, how: &str| {
+        let now: Vec<_> = ["Ana", "Ben", "Cleo"].iter().map(|name| of(keeper, name)).collect();
+        assert_eq!(now, [&anas[..1], &bens[..], &cleos[..1]], "{how}");
+        assert_eq!(best(keeper, &dora), None, "{how}");
+        let found: report::Examination = ask(keeper, Command::Verify, &[]);
+        assert_eq!(
+            found.problems.iter().filter(|p| !p.starts_with("audit log: ")).count(),
+            0,
+            "{how}: {found:?}"
+        );
+    };
+    left(&mut keeper, "forgotten");
+    restore(&mut keeper, &bytes);
+    left(&mut keeper, "restored");
+    introduce_itself(&mut keeper);
+    take_in(&mut keeper, &bundle);
+    left(&mut keeper, "imported");
+
+    // A new box that knows of it from a later backup only.
+    let new = Site::new();
+    std::fs::copy(site.folder().join("gallery.key"), new.folder().join("gallery.key")).expect("copied");
+    let mut fresh = keeping(&new);
+    restore(&mut fresh, &after);
+    restore(&mut fresh, &bytes);
+    left(&mut fresh, "restored on a new box");
+
+    // An older copy of the store in its place.
+    drop(keeper);
+    std::fs::rename(&old, site.path()).expect("put back");
+    let mut keeper = keeping(&site);
+    left(&mut keeper, "an older store");
+    drop(keeper);
+    left(&mut keeping(&site), "and opened again");
+}
+
+fn introduce_itself(keeper: &mut Keeper) {
+    let own = ask::<Trust>(keeper, Command::Trusted, &[]).own;
+    ask::<Trust>(keeper, Command::Trust { key: own, label: "itself".to_owned() }, &[]);
 }
 
 #[test]
@@ -498,4 +644,74 @@ fn a_damaged_gallery_that_was_put_aside_comes_back_from_its_backup() {
     assert_eq!(portraits(&mut keeper), then);
     assert_eq!(best(&keeper, &site.people.template(4)), None);
     sound(&mut keeper);
+}
+
+#[test]
+fn who_was_merged_into_somebody_who_was_forgotten_does_not_come_back_either() {
+    let mut site = Site::new();
+    let mut keeper = populated(&mut site);
+    let (bundle, (_, bytes)) = (export(&mut keeper), backup(&mut keeper));
+    let own = ask::<Trust>(&mut keeper, Command::Trusted, &[]).own;
+    ask::<Trust>(&mut keeper, Command::Trust { key: own, label: "itself".to_owned() }, &[]);
+    let names = |keeper: &mut Keeper| -> Vec<String> {
+        all(keeper).iter().map(|person| person.record.name.to_string()).collect()
+    };
+    let merge = |from: &str, into: &str| Command::Merge { from: who(from), into: who(into) };
+    let forget = |name: &str| Command::Forget { who: who(name), reason: None };
+    // Two that were merged, and are two again.
+    ask::<Person>(&mut keeper, merge("Ana", "Dora"), &[]);
+    restore(&mut keeper, &bytes);
+    ask::<Receipt>(&mut keeper, forget("Dora"), &[]);
+    assert_eq!(names(&mut keeper), ["Ana", "Ben", "Cleo"]);
+    // By way of another.
+    ask::<Person>(&mut keeper, merge("Cleo", "Ben"), &[]);
+    ask::<Person>(&mut keeper, merge("Ben", "Ana"), &[]);
+    ask::<Receipt>(&mut keeper, forget("Ana"), &[]);
+    assert_eq!(restore(&mut keeper, &bytes).forgotten, 4);
+    assert_eq!(take_in(&mut keeper, &bundle).forgotten, 4);
+    assert_eq!(names(&mut keeper), Vec::<String>::new());
+    for person in 1..5 {
+        assert_eq!(best(&keeper, &site.people.template(person)), None);
+    }
+    drop(keeper);
+    sound(&mut site.open());
+}
+
+#[test]
+fn long_commands_tell_how_far_they_are() {
+    let mut site = Site::new();
+    let mut keeper = populated(&mut site);
+    let bundle = export(&mut keeper);
+    let own = ask::<Trust>(&mut keeper, Command::Trusted, &[]).own;
+    ask::<Trust>(&mut keeper, Command::Trust { key: own, label: "itself".to_owned() }, &[]);
+    let (_, bytes) = backup(&mut keeper);
+    let export = Command::Export { lists: BTreeSet::new(), recipients: vec![], crops: false };
+    let import = Command::Import { dry_run: false, force: false, identity: None };
+    for (command, body, counted) in [
+        (export, &[][..], Some(4)),
+        (import, &bundle, Some(4)),
+        (Command::Backup, &[], None),
+        (Command::Restore { key: None }, &bytes, Some(6)),
+    ] {
+        let mut told = Vec::new();
+        keeper.execute(&actor(), command, body, &mut |step| told.push(step)).expect("carried out");
+        assert!(told.iter().all(|step| !step.what.is_empty() && step.done <= step.of), "{told:?}");
+        let finished = told.iter().find(|step| step.done > 0 && step.done == step.of);
+        assert_eq!((told.is_empty(), finished.map(|step| step.of)), (false, counted), "{told:?}");
+    }
+}
+
+#[test]
+fn what_is_in_the_clear_is_refused_before_it_is_written_to_the_disk() {
+    let site = Site::new();
+    let mut keeper = site.open();
+    let plain = site.folder().join("plain.db");
+    crate::gallery::store::plain_for_tests(&plain);
+    let plain = std::fs::read(&plain).expect("there");
+    // Nothing can be written there.
+    std::fs::create_dir_all(site.folder().join("gallery.db.restore-tmp/x")).expect("made");
+    for (bytes, says) in [(&plain[..], "schema 1"), (b"root:x:0:0", "no backup"), (b"", "empty")] {
+        let (kind, message) = refused(&mut keeper, None, bytes);
+        assert!(kind == Kind::Data && message.contains(says), "{message}");
+    }
 }

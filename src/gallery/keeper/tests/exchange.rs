@@ -373,6 +373,37 @@ fn trust_is_given_by_key_taken_by_key_or_label_and_on_record() {
 }
 
 #[test]
+fn who_is_trusted_again_gives_nothing_older_than_before() {
+    let (mut a, b) = (Site::new(), Site::new());
+    let (mut hq, mut gate) = (a.open(), b.open());
+    a.enrol(&mut hq, record("Ana"), 1);
+    introduce(&mut hq, &mut gate);
+    let older = export(&mut hq);
+    a.enrol(&mut hq, record("Ben"), 2);
+    take_in(&mut gate, &export(&mut hq));
+    let last = generation(&mut hq);
+    for restart in [false, true] {
+        let gone: Trust = ask(&mut gate, Command::Distrust { key: "headquarters".to_owned() }, &[]);
+        assert!(gone.signers.is_empty());
+        assert_eq!(refused(&mut gate, import(false, true), &older).0, Kind::Permission, "not even forced");
+        if restart {
+            drop(gate);
+            gate = b.open();
+        }
+        introduce(&mut hq, &mut gate);
+        let again: Trust = ask(&mut gate, Command::Trusted, &[]);
+        assert_eq!(again.signers[0].generation, Some(last));
+        let (kind, said) = refused(&mut gate, import(false, false), &older);
+        assert!(kind == Kind::Data && said.contains("--force"), "{said}");
+    }
+    // The label of one who is not trusted any more is free.
+    ask::<Trust>(&mut gate, Command::Distrust { key: "headquarters".to_owned() }, &[]);
+    let other = ask::<Trust>(&mut gate, Command::Trusted, &[]).own;
+    ask::<Trust>(&mut gate, Command::Trust { key: other, label: "headquarters".to_owned() }, &[]);
+    sound(&mut gate);
+}
+
+#[test]
 fn a_gallery_without_a_model_neither_gives_nor_takes() {
     let (mut a, b) = (Site::new(), Site::new());
     let mut hq = a.open();
