@@ -80,8 +80,15 @@ fn one_place_names_each_library() {
         (&["gstreamer", "gstreamer_app", "gstreamer_video", "gstreamer_rtsp", "gio"], &["src/source/gst/"]),
         (&["ort"], &["src/infer/ort.rs"]),
         (&["hnsw_rs"], &["src/index/hnsw.rs"]),
-        // The second is a test, of what a changed bit in a row does.
-        (&["rusqlite"], &["src/gallery/store/", "src/gallery/keeper/verify/flips.rs"]),
+        // The others are tests, of what a changed bit in a row does, and a row that goes or comes.
+        (
+            &["rusqlite"],
+            &[
+                "src/gallery/store/",
+                "src/gallery/keeper/verify/flips.rs",
+                "src/gallery/keeper/verify/rows.rs",
+            ],
+        ),
         (&["chacha20poly1305", "hkdf", "hmac", "getrandom"], &["src/gallery/crypt/"]),
         (&["ed25519_dalek"], &["src/gallery/bundle/"]),
         (&["age"], &["src/gallery/bundle/", "src/gallery/escrow.rs"]),

@@ -18,17 +18,26 @@ mod gallery;
 mod kills;
 #[path = "gallery_crash/probes.rs"]
 mod probes;
+#[path = "gallery_crash/program.rs"]
+mod program;
+mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
 use gallery::model::{State, Step};
+use watchlistd::base::faults::POINTS;
 
 /// No test of its own: the child's work.
 #[test]
 fn child() {
     gallery::driver::run_if_child();
+}
+
+/// The points of the gallery's commands.
+fn points() -> impl Iterator<Item = &'static str> {
+    POINTS.iter().copied().filter(|point| !point.starts_with("faults."))
 }
 
 /// True for the long form.
@@ -77,14 +86,19 @@ impl Table {
         self.0.values().flat_map(BTreeMap::values).sum()
     }
 
+    fn row(&self, row: &str) -> usize {
+        self.0.get(row).map_or(0, |counts| counts.values().sum())
+    }
+
     fn print(&self, title: &str) {
-        let columns: std::collections::BTreeSet<&String> = self.0.values().flat_map(BTreeMap::keys).collect();
-        let mut text = format!("{title}: {}\n{:>18}", self.sum(), "");
-        columns.iter().for_each(|column| text += &format!(" {column:>17}"));
+        let columns: BTreeSet<&String> = self.0.values().flat_map(BTreeMap::keys).collect();
+        let mut text = format!("{title}: {}\n{:>20} {:>5}", self.sum(), "", "all");
+        columns.iter().for_each(|column| text += &format!("  {column:>3}"));
         for (row, counts) in &self.0 {
-            text += &format!("\n{row:>18}");
+            text += &format!("\n{row:>20} {:>5}", self.row(row));
             for column in &columns {
-                text += &format!(" {:>17}", counts.get(*column).map_or(".".to_owned(), usize::to_string));
+                let (count, width) = (counts.get(*column), column.len().max(3));
+                text += &format!("  {:>width$}", count.map_or(".".to_owned(), usize::to_string));
             }
         }
         eprintln!("{text}");

@@ -134,9 +134,11 @@ fn the_index_of_the_write_ahead_log_is_not_needed() {
 
 /// The head and the list of the forgotten are small files; without them the gallery goes on, and says what is missing.
 #[test]
-fn a_head_that_is_gone_is_written_anew() {
+fn a_head_that_is_gone_is_told_and_written_anew() {
     let (folder, states) = gallery(true);
     fs::remove_file(folder.path().join("gallery.head")).expect("there");
+    let told = judge(folder.path(), &[&states[10]]).expect_err("by who opens it");
+    assert!(told.contains("missing"), "{told}");
     assert_eq!(judge(folder.path(), &[&states[10]]), Ok(0));
     assert!(folder.path().join("gallery.head").exists());
 }

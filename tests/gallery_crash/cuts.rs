@@ -109,7 +109,13 @@ fn a_power_cut_while_somebody_is_put_on_the_list_of_the_forgotten_harms_nothing(
         .collect();
     let job = Job { before: &start, steps: &steps, aside: aside(), closes: false };
     let journal = recorded(&job, "full");
-    let is_line = |data: &[u8]| data.ends_with(b"Z\n") && data.is_ascii();
+    // Who, the tag of an external id or none, when, and which templates.
+    let is_line = |data: &[u8]| {
+        let text =
+            std::str::from_utf8(data).ok().and_then(|text| text.strip_suffix('\n')).unwrap_or_default();
+        let words: Vec<&str> = text.split(' ').collect();
+        words.len() > 2 && words[0].len() == 36 && words[1] == "-" && words[2].ends_with('Z')
+    };
     let writes = journal.records().iter().enumerate().filter_map(|(at, record)| match record {
         Record::Write { data, .. } if is_line(data) => Some(at + 1),
         _ => None,

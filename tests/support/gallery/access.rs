@@ -12,21 +12,23 @@ use watchlistd::base::error::{Kind, Result};
 use watchlistd::gallery::command::{
     Actor, AuditFilter, Change, Command, Reply, Review, Source, SourceKind, Subject, TemplateData, Who,
 };
-use watchlistd::gallery::keeper::{Model, Opening};
+use watchlistd::gallery::enrol::pack;
+use watchlistd::gallery::keeper::Opening;
 use watchlistd::gallery::list::List;
 use watchlistd::gallery::lock::Holder;
 use watchlistd::gallery::master::KeySource;
 use watchlistd::gallery::record::{ExternalId, ListName, Record, Standing};
-use watchlistd::gallery::report::{AuditEntry, Enrolment, ListUse, Member, Person as Row, Portrait};
+use watchlistd::gallery::report::{
+    AuditEntry, Description, Enrolment, ListUse, Member, Person as Row, Portrait, StoredTemplate,
+};
 use watchlistd::gallery::{Keeper, Name};
-use watchlistd::types::embedding::Embedding;
-use watchlistd::types::ids::ModelId;
 use watchlistd::types::matching::IndexKind;
 
-use super::model::{Held, Person, Step};
+use super::model::{FIRST_MODEL, Held, Person, Step, Template, keeps_crop};
+use super::models::{
+    DIMENSION, Models, chip, id_of, in_use, manifest, model, number_of, template, use_for_faces,
+};
 
-pub const MODEL: ModelId = ModelId([1; 32]);
-pub const DIMENSION: usize = 128;
 /// Who gives the scripts' commands.
 const ACTOR: &str = "script";
 /// Files of another box.
@@ -35,36 +37,24 @@ pub const SIGNER: &str = "signer";
 
 /// Opens the gallery in `folder`.
 pub fn open(folder: &Path) -> Result<Keeper> {
+    let path = folder.join("gallery.db");
+    let number = in_use(&path);
     let opening = Opening {
-        path: folder.join("gallery.db"),
+        path,
         key: KeySource::File(folder.join("gallery.key")),
         given_key: None,
-        model: Some(Model { id: MODEL, dimension: DIMENSION, name: "test".to_owned(), threshold: 0.5 }),
+        model: Some(model(number)),
         index: IndexKind::Exact,
-        keeps_crops: false,
+        keeps_crops: true,
         holder: Holder::this("test", None),
         // A child that another test starts holds a copy of our lock until it has become the other program.
         patience: Duration::from_secs(30),
         clock: Arc::new(SystemClock::new()),
     };
-    Ok(Keeper::open(opening, Box::new(drop))?.0)
-}
-
-/// The picture's template. Two pictures of one person (the same hundred) score about 0.6, of two people about 0.
-pub fn template(picture: u64) -> Embedding {
-    near(picture / 100, picture, 0.8)
-}
-
-/// A vector `noise` away from a person's centre.
-pub fn near(person: u64, seed: u64, noise: f32) -> Embedding {
-    let gaussian = |seed: u64| {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let uniform = move || (0..12).map(|_| rng.f32()).sum::<f32>() - 6.0;
-        std::iter::repeat_with(uniform).take(DIMENSION).collect::<Vec<f32>>()
-    };
-    let (centre, other) = (gaussian(person ^ 0x5EED_0000_0000), gaussian(seed ^ 0x0714_0000_0000));
-    let vector = centre.iter().zip(&other).map(|(c, o)| c + noise * o).collect();
-    Embedding::new(MODEL, vector).expect("a vector with a length")
+    let mut keeper = Keeper::open(opening, Box::new(drop))?.0;
+    keeper.set_embedders(Arc::new(Models));
+    use_for_faces(number);
+    Ok(keeper)
 }
 
 fn ask<T: DeserializeOwned>(keeper: &mut Keeper, command: Command, body: &[u8]) -> Result<T> {
@@ -119,15 +109,16 @@ pub fn carry_out(keeper: &mut Keeper, step: &Step, aside: &Path) -> Result<()> {
             Command::SetList { list: List { priority: *priority, ..List::new(list_name(list)) } }
         }
         Step::RemoveList { list } => Command::RemoveList { name: list_name(list) },
-        Step::Move { picture, to } => {
-            Command::MoveTemplate { template: template_id(keeper, *picture)?, to: who(to) }
+        Step::Move { name: of, template, to } => {
+            Command::MoveTemplate { template: template_id(keeper, of, *template)?, to: who(to) }
         }
-        Step::Remove { picture } => Command::RemoveTemplate { template: template_id(keeper, *picture)? },
+        Step::Remove { name: of, template } => {
+            Command::RemoveTemplate { template: template_id(keeper, of, *template)? }
+        }
         Step::Merge { from, into } => Command::Merge { from: who(from), into: who(into) },
-        Step::Split { name: of, pictures, to } => {
-            let templates =
-                pictures.iter().map(|&picture| template_id(keeper, picture)).collect::<Result<_>>()?;
-            Command::Split { who: who(of), templates, name: name(to) }
+        Step::Split { name: of, templates, to } => {
+            let ids = templates.iter().map(|&template| template_id(keeper, of, template));
+            Command::Split { who: who(of), templates: ids.collect::<Result<_>>()?, name: name(to) }
         }
         Step::Forget { name: of } => Command::Forget { who: who(of), reason: None },
         Step::Reopen => unreachable!("the driver does it"),
@@ -151,6 +142,10 @@ pub fn carry_out(keeper: &mut Keeper, step: &Step, aside: &Path) -> Result<()> {
             let backup = std::fs::read(backup_file(aside)).expect("a backup");
             return send(keeper, Command::Restore { key: None }, &backup).map(drop);
         }
+        Step::Switch { model } => {
+            Command::SwitchModel { manifest: manifest(*model), dry_run: false, force: true }
+        }
+        Step::Rollback => Command::RollbackModel,
     };
     send(keeper, command, &[]).map(drop)
 }
@@ -164,8 +159,10 @@ fn backup_file(aside: &Path) -> std::path::PathBuf {
 fn enrol(keeper: &mut Keeper, record: Record, picture: u64, again: bool) -> Result<()> {
     let source =
         Source { kind: SourceKind::File, name: format!("{picture}.jpg"), sha256: format!("{picture:064x}") };
-    let data = TemplateData { model: MODEL, dimension: DIMENSION, quality: 0.75, source };
-    let body: Vec<u8> = template(picture).as_slice().iter().flat_map(|x| x.to_le_bytes()).collect();
+    let number = searched(keeper)?;
+    let data = TemplateData { model: id_of(number), dimension: DIMENSION, quality: 0.75, source };
+    let crop = keeps_crop(picture).then(|| chip(picture));
+    let body = pack(&template((picture, number)), crop.as_ref())?;
     let command = Command::Enrol { subject: Subject { record }, template: data, review: Review::Off };
     match ask::<Enrolment>(keeper, command, &body)? {
         Enrolment::Stored { .. } if !again => Ok(()),
@@ -205,11 +202,21 @@ fn picture_of(source: &Source) -> u64 {
     u64::from_str_radix(&source.sha256, 16).expect("a script's picture")
 }
 
-fn template_id(keeper: &mut Keeper, picture: u64) -> Result<String> {
-    let stored = portraits(keeper)?.into_iter().flat_map(|shown| shown.stored);
-    let found: Vec<_> = stored.filter(|template| picture_of(&template.source) == picture).collect();
-    assert_eq!(found.len(), 1, "picture {picture}: {found:?}");
+fn template_of(stored: &StoredTemplate) -> Template {
+    (picture_of(&stored.source), number_of(stored.model))
+}
+
+fn template_id(keeper: &mut Keeper, of: &str, template: Template) -> Result<String> {
+    let shown: Portrait = ask(keeper, Command::Show { who: who(of) }, &[])?;
+    let found: Vec<_> = shown.stored.iter().filter(|stored| template_of(stored) == template).collect();
+    assert_eq!(found.len(), 1, "template {template:?} of {of}: {found:?}");
     Ok(found[0].id.to_string())
+}
+
+/// The model that is searched; of a gallery that was never used, the first.
+fn searched(keeper: &mut Keeper) -> Result<u8> {
+    let description: Description = ask(keeper, Command::Describe, &[])?;
+    Ok(description.model.map_or(FIRST_MODEL, number_of))
 }
 
 /// What the gallery holds, by its own reports.
@@ -223,7 +230,8 @@ pub fn look(keeper: &mut Keeper) -> Result<Held> {
             lists: record.lists.iter().map(|list| list.as_str().to_owned()).collect(),
             active: standing == Standing::Active,
             notes: record.notes.clone(),
-            pictures: shown.stored.iter().map(|template| picture_of(&template.source)).collect(),
+            templates: shown.stored.iter().map(template_of).collect(),
+            crops: shown.stored.iter().filter(|t| t.crop).map(|t| picture_of(&t.source)).collect(),
         };
         let twice = people.insert(record.name.as_str().to_owned(), person);
         assert!(twice.is_none(), "two are called {:?}", record.name);
@@ -231,8 +239,11 @@ pub fn look(keeper: &mut Keeper) -> Result<Held> {
     let lists: Vec<ListUse> = ask(keeper, Command::Lists, &[])?;
     let lists = lists.into_iter().map(|l| (l.list.name.as_str().to_owned(), l.list.priority)).collect();
     let log: Vec<AuditEntry> = ask(keeper, Command::AuditShow { filter: AuditFilter::default() }, &[])?;
-    let log = log.into_iter().filter(|entry| entry.actor == ACTOR).map(|entry| entry.action).collect();
-    Ok(Held { people, lists, log })
+    // A backup that failed is on record twice, as begun and as failed.
+    let failed = |entry: &AuditEntry| entry.detail.get("stage").is_some_and(|stage| stage == "failed");
+    let ours = log.into_iter().filter(|entry| entry.actor == ACTOR && !failed(entry));
+    let log = ours.map(|entry| entry.action).collect();
+    Ok(Held { people, lists, model: searched(keeper)?, log })
 }
 
 /// Who is on which lists by the audit log alone, with name and standing.

@@ -6,11 +6,12 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 use watchlistd::gallery::Keeper;
 
-use super::access::{audit_problems, look, members, open, problems, template};
-use super::model::{Held, State};
+use super::access::{audit_problems, look, members, open, problems};
+use super::model::{Held, Person, State};
+use super::models::{id_of, model_of_faces, template};
 
 /// Everything that may lie in a gallery's folder; `acks` is the driver's.
-const FILES: [&str; 10] = [
+const FILES: [&str; 9] = [
     "gallery.db",
     "gallery.db-wal",
     "gallery.db-shm",
@@ -18,7 +19,6 @@ const FILES: [&str; 10] = [
     "gallery.key",
     // Of a rotation that did not come to its end; the next one takes its place.
     "gallery.key.next",
-    ".gallery.key.next.new",
     "gallery.head",
     "gallery.forgotten",
     "acks",
@@ -66,6 +66,10 @@ pub fn agrees(keeper: &mut Keeper, state: &State) -> Result<(), String> {
         .map(|(name, person)| (name.clone(), person.lists.iter().cloned().collect::<Vec<_>>(), person.active))
         .collect();
     let found = members(keeper).map_err(told)?;
+    if model_of_faces() != state.held.model {
+        let (faces, searched) = (model_of_faces(), state.held.model);
+        return Err(format!("faces are embedded by model {faces}, and model {searched} is searched"));
+    }
     if found != expected {
         return Err(format!("by the audit log these are on lists: {found:?}, and should be: {expected:?}"));
     }
@@ -74,10 +78,11 @@ pub fn agrees(keeper: &mut Keeper, state: &State) -> Result<(), String> {
 
 fn searches_agree(keeper: &Keeper, state: &State) -> Result<(), String> {
     let snapshot = keeper.shared().current();
-    let nearest = |picture: u64| snapshot.search(&template(picture), 16).candidates;
+    let model = state.held.model;
+    let nearest = |picture: u64| snapshot.search(&template((picture, model)), 16).candidates;
     for (name, person) in &state.held.people {
         let searched = person.active && !person.lists.is_empty();
-        for &picture in &person.pictures {
+        for picture in person.pictures(model) {
             let found = nearest(picture).into_iter().find(|candidate| *candidate.name == **name);
             if found.as_ref().is_some_and(|candidate| candidate.score > 0.999) != searched {
                 return Err(format!(
@@ -86,9 +91,15 @@ fn searches_agree(keeper: &Keeper, state: &State) -> Result<(), String> {
             }
         }
     }
+    // Two may have the same picture, after a template of one model was moved and one of another was not.
+    let has = |name: &str, picture| {
+        state.held.people.get(name).is_some_and(|person| person.templates.contains(&(picture, model)))
+    };
     for (name, pictures) in &state.forgotten {
         for &picture in pictures {
-            let back = nearest(picture).into_iter().find(|found| *found.name == **name || found.score > 0.9);
+            let back = nearest(picture)
+                .into_iter()
+                .find(|found| *found.name == **name || (found.score > 0.9 && !has(&found.name, picture)));
             if let Some(found) = back {
                 return Err(format!("{name} was forgotten, and picture {picture} finds {found:?}"));
             }
@@ -104,11 +115,13 @@ fn difference(held: &Held, possible: &[&State]) -> String {
     for state in possible {
         let expected = people(&state.held);
         text += &format!(
-            "\n  not this one: too much {:?}; missing {:?}; lists {:?} for {:?}; log of {} ({:?}) for {} ({:?})",
+            "\n  not this one: too much {:?}; missing {:?}; lists {:?} for {:?}; model {} for {}; log of {} ({:?}) for {} ({:?})",
             found.difference(&expected).collect::<Vec<_>>(),
             expected.difference(&found).collect::<Vec<_>>(),
             held.lists,
             state.held.lists,
+            held.model,
+            state.held.model,
             held.log.len(),
             held.log.last(),
             state.held.log.len(),
@@ -147,27 +160,49 @@ fn mac_in(store: &Path, sequence: i64) -> rusqlite::Result<Option<Vec<u8>>> {
 
 /// The rows themselves, with SQL of the test's own: nothing of anybody who is gone.
 fn rows_agree(folder: &Path, state: &State) -> Result<(), String> {
-    let counted = count_rows(&folder.join("gallery.db")).map_err(|e| format!("SQLite: {e}"))?;
-    let pictures = state.held.people.values().map(|person| person.pictures.len() as i64).sum();
-    let expected = [state.held.people.len() as i64, pictures, state.forgotten.len() as i64];
+    let connection = Connection::open(folder.join("gallery.db")).map_err(|e| format!("SQLite: {e}"))?;
+    let counted = count_rows(&connection).map_err(|e| format!("SQLite: {e}"))?;
+    let count = |of: fn(&Person) -> usize| state.held.people.values().map(of).sum::<usize>() as i64;
+    let templates = count(|person| person.templates.len());
+    let crops = count(|person| person.crops.len());
+    let expected = [state.held.people.len() as i64, templates, crops, state.tombstones as i64];
     if counted != expected {
-        return Err(format!("rows of identities, templates, forgotten: {counted:?}, not {expected:?}"));
+        return Err(format!(
+            "rows of identities, templates, crops, forgotten: {counted:?}, not {expected:?}"
+        ));
     }
     let listed = std::fs::read_to_string(folder.join("gallery.forgotten")).unwrap_or_default();
     let listed: BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    if listed.len() != state.forgotten.len() {
-        return Err(format!("gallery.forgotten has {} people, not {}", listed.len(), state.forgotten.len()));
+    if listed.len() != state.tombstones {
+        return Err(format!("gallery.forgotten has {} people, not {}", listed.len(), state.tombstones));
     }
-    Ok(())
+    model_agrees(&connection, state)
 }
 
-fn count_rows(store: &Path) -> rusqlite::Result<[i64; 3]> {
-    let connection = Connection::open(store)?;
+fn count_rows(connection: &Connection) -> rusqlite::Result<[i64; 4]> {
     let integrity: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     assert_eq!(integrity, "ok");
     let count =
         |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-    Ok([count("identities")?, count("templates")?, count("forgotten")?])
+    Ok([count("identities")?, count("templates")?, count("crops")?, count("forgotten")?])
+}
+
+/// The model and the switch that led to it are remembered together, or neither is.
+fn model_agrees(connection: &Connection, state: &State) -> Result<(), String> {
+    let setting = |key: &str| {
+        let sql = "SELECT value FROM settings WHERE key = ?1";
+        connection.query_row(sql, [key], |row| row.get::<_, String>(0)).optional()
+    };
+    let found = (setting("model.id"), setting("model.switch"));
+    let (Ok(model), Ok(switch)) = found else { return Err(format!("SQLite: {found:?}")) };
+    let switch = switch.map(|text| serde_json::from_str::<serde_json::Value>(&text).expect("JSON"));
+    let switch = switch.map(|json| ["from", "to"].map(|end| json[end].as_str().map(str::to_owned)));
+    let hex = |number: u8| Some(id_of(number).hex());
+    let expected = (hex(state.held.model), state.switch.map(|(from, to)| [hex(from), hex(to)]));
+    // A gallery that was killed while it was made knows of no model yet.
+    let fine =
+        (&model, &switch) == (&expected.0, &expected.1) || (model.is_none() && state.held.log.is_empty());
+    if fine { Ok(()) } else { Err(format!("model and switch {:?}, not {expected:?}", (model, switch))) }
 }
 
 fn nothing_piles_up(folder: &Path) -> Result<(), String> {

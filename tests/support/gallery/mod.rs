@@ -14,4 +14,5 @@ pub mod access;
 pub mod driver;
 pub mod judge;
 pub mod model;
+pub mod models;
 pub mod script;

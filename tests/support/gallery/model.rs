@@ -7,14 +7,40 @@ use serde::{Deserialize, Serialize};
 /// The list that every gallery has.
 pub const DEFAULT_LIST: &str = "watchlist";
 
-/// Somebody, as the oracle sees it. Pictures are numbers.
+/// A template: of which picture, and made by which model. Both are numbers.
+pub type Template = (u64, u8);
+
+/// The model that a new gallery is used with.
+pub const FIRST_MODEL: u8 = 1;
+
+/// Whether a picture's crop is kept, so that another model can be switched to with it: that of some is not.
+pub fn keeps_crop(picture: u64) -> bool {
+    picture % 7 != 3
+}
+
+/// Somebody, as the oracle sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Person {
     pub external_id: Option<String>,
     pub lists: BTreeSet<String>,
     pub active: bool,
     pub notes: Option<String>,
-    pub pictures: BTreeSet<u64>,
+    pub templates: BTreeSet<Template>,
+    /// The pictures whose crops are kept.
+    pub crops: BTreeSet<u64>,
+}
+
+impl Person {
+    /// The pictures that the model has templates of.
+    pub fn pictures(&self, model: u8) -> impl Iterator<Item = u64> {
+        self.templates.iter().filter(move |(_, of)| *of == model).map(|(picture, _)| *picture)
+    }
+
+    /// A crop goes with the last template of its picture.
+    fn drop_crops(&mut self) {
+        let pictures: BTreeSet<u64> = self.templates.iter().map(|(picture, _)| *picture).collect();
+        self.crops.retain(|picture| pictures.contains(picture));
+    }
 }
 
 /// What is found in a gallery, and what should be.
@@ -24,6 +50,8 @@ pub struct Held {
     pub people: BTreeMap<String, Person>,
     /// Priorities by name.
     pub lists: BTreeMap<String, i32>,
+    /// Whose templates are searched.
+    pub model: u8,
     /// The actions in the audit log that were done on command, in order.
     pub log: Vec<String>,
 }
@@ -34,6 +62,12 @@ pub struct State {
     pub held: Held,
     /// Pictures by the name of their owner when they were forgotten.
     pub forgotten: BTreeMap<String, BTreeSet<u64>>,
+    /// How many identities were dissolved into one that is here: they are forgotten with it.
+    pub dissolved: BTreeMap<String, usize>,
+    /// Identities that are remembered as forgotten.
+    pub tombstones: usize,
+    /// The last switch of models, from and to.
+    pub switch: Option<(u8, u8)>,
     /// What the last backup holds.
     pub backup: Option<Held>,
     /// True if the other box's bundles are imported.
@@ -86,11 +120,13 @@ pub enum Step {
         list: String,
     },
     Move {
-        picture: u64,
+        name: String,
+        template: Template,
         to: String,
     },
     Remove {
-        picture: u64,
+        name: String,
+        template: Template,
     },
     Merge {
         from: String,
@@ -98,7 +134,7 @@ pub enum Step {
     },
     Split {
         name: String,
-        pictures: BTreeSet<u64>,
+        templates: BTreeSet<Template>,
         to: String,
     },
     Forget {
@@ -114,6 +150,12 @@ pub enum Step {
     Import,
     Backup,
     Restore,
+    /// To another model, whoever is lost.
+    Switch {
+        model: u8,
+    },
+    /// To the model before the last switch.
+    Rollback,
 }
 
 impl Step {
@@ -143,6 +185,8 @@ impl Step {
             Self::Import => "import",
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Switch { .. } => "switch",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -155,7 +199,8 @@ pub fn bundled() -> BTreeMap<String, BTreeSet<u64>> {
 impl State {
     /// A gallery that was just made.
     pub fn new() -> Self {
-        let held = Held { lists: BTreeMap::from([(DEFAULT_LIST.to_owned(), 0)]), ..Held::default() };
+        let lists = BTreeMap::from([(DEFAULT_LIST.to_owned(), 0)]);
+        let held = Held { lists, model: FIRST_MODEL, ..Held::default() };
         Self { held, ..Self::default() }
     }
 
@@ -170,15 +215,19 @@ impl State {
         self.held.people.get_mut(name).unwrap_or_else(|| panic!("the script names {name}, who is not there"))
     }
 
-    /// Whose the picture is.
-    pub fn owner(&self, picture: u64) -> Option<&str> {
-        let mut people = self.held.people.iter();
-        people.find(|(_, person)| person.pictures.contains(&picture)).map(|(name, _)| name.as_str())
-    }
-
-    fn take(&mut self, picture: u64) {
-        let owner = self.owner(picture).expect("the script names a picture that is not there").to_owned();
-        self.person(&owner).pictures.remove(&picture);
+    /// Moves templates with their crops; of a picture that both have, the other keeps its own.
+    fn give(&mut self, from: &str, to: &str, wanted: &BTreeSet<Template>) {
+        let has = self.person(to).templates.clone();
+        let giver = self.person(from);
+        let (go, stay) = giver.templates.iter().partition(|one| wanted.contains(one) && !has.contains(one));
+        let go: BTreeSet<Template> = go;
+        giver.templates = stay;
+        let crops: BTreeSet<u64> =
+            go.iter().map(|(picture, _)| *picture).filter(|picture| giver.crops.contains(picture)).collect();
+        giver.drop_crops();
+        let taker = self.person(to);
+        taker.templates.extend(go);
+        taker.crops.extend(crops);
     }
 
     fn log(&mut self, actions: &[&str]) {
@@ -189,19 +238,26 @@ impl State {
         match step {
             Step::Enrol { name, external_id, pending, picture } => {
                 let new = !self.held.people.contains_key(name);
+                let model = self.held.model;
                 let person = self.held.people.entry(name.clone()).or_insert_with(|| Person {
                     external_id: external_id.clone(),
                     lists: BTreeSet::from([DEFAULT_LIST.to_owned()]),
                     active: !pending,
                     ..Person::default()
                 });
-                person.pictures.insert(*picture);
+                person.templates.insert((*picture, model));
+                if keeps_crop(*picture) {
+                    person.crops.insert(*picture);
+                }
                 self.log(&[if new { "enrolled" } else { "template-added" }]);
             }
             Step::Again { .. } | Step::Reopen => {}
             Step::Rename { name, to } => {
                 let person = self.held.people.remove(name).expect("somebody");
                 self.held.people.insert(to.clone(), person);
+                if let Some(dissolved) = self.dissolved.remove(name) {
+                    self.dissolved.insert(to.clone(), dissolved);
+                }
                 self.log(&["changed"]);
             }
             Step::Note { name, notes } => {
@@ -229,30 +285,40 @@ impl State {
                 self.held.lists.remove(list);
                 self.log(&["list-removed"]);
             }
-            Step::Move { picture, to } => {
-                self.take(*picture);
-                self.person(to).pictures.insert(*picture);
+            Step::Move { name, template, to } => {
+                self.give(name, to, &BTreeSet::from([*template]));
                 self.log(&["template-moved"]);
             }
-            Step::Remove { picture } => {
-                self.take(*picture);
+            Step::Remove { name, template } => {
+                let person = self.person(name);
+                assert!(person.templates.remove(template), "the script names a template that is not there");
+                person.drop_crops();
                 self.log(&["template-removed"]);
             }
             Step::Merge { from, into } => {
-                let gone = self.held.people.remove(from).expect("somebody");
-                self.person(into).pictures.extend(gone.pictures);
+                let all = self.person(from).templates.clone();
+                self.give(from, into, &all);
+                self.held.people.remove(from);
+                let dissolved = 1 + self.dissolved.remove(from).unwrap_or_default();
+                *self.dissolved.entry(into.clone()).or_default() += dissolved;
                 self.log(&["merged", "merged"]);
             }
-            Step::Split { name, pictures, to } => {
-                let before = self.person(name);
-                before.pictures.retain(|picture| !pictures.contains(picture));
-                let new = Person { external_id: None, pictures: pictures.clone(), ..before.clone() };
+            Step::Split { name, templates, to } => {
+                let new = Person {
+                    external_id: None,
+                    templates: BTreeSet::new(),
+                    crops: BTreeSet::new(),
+                    ..self.person(name).clone()
+                };
                 self.held.people.insert(to.clone(), new);
+                self.give(name, to, templates);
                 self.log(&["split"]);
             }
             Step::Forget { name } => {
                 let gone = self.held.people.remove(name).expect("somebody");
-                self.forgotten.insert(name.clone(), gone.pictures);
+                let pictures = gone.templates.iter().map(|(picture, _)| *picture).collect();
+                self.forgotten.insert(name.clone(), pictures);
+                self.tombstones += 1 + self.dissolved.remove(name).unwrap_or_default();
                 self.log(&["forgotten"]);
             }
             Step::Rotate { .. } => self.log(&["key-rotated"]),
@@ -267,7 +333,24 @@ impl State {
                 self.backup = Some(self.held.clone());
             }
             Step::Restore => self.restore(),
+            Step::Switch { model } => self.change_over(*model, "model-changed"),
+            Step::Rollback => {
+                let (before, _) = self.switch.expect("a switch");
+                self.change_over(before, "model-rolled-back");
+            }
         }
+    }
+
+    /// Every kept crop has a template of the new model; those of the model before stay, and older ones go.
+    fn change_over(&mut self, to: u8, action: &str) {
+        let from = self.held.model;
+        for person in self.held.people.values_mut() {
+            person.templates.extend(person.crops.iter().map(|&picture| (picture, to)));
+            person.templates.retain(|(_, model)| [from, to].contains(model));
+        }
+        self.held.model = to;
+        self.switch = Some((from, to));
+        self.log(&[action]);
     }
 
     fn import(&mut self) {
@@ -282,9 +365,9 @@ impl State {
                 active: true,
                 ..Person::default()
             });
-            let before = person.pictures.len();
-            person.pictures.extend(pictures);
-            if person.pictures.len() > before {
+            let before = person.templates.len();
+            person.templates.extend(pictures.into_iter().map(|picture| (picture, FIRST_MODEL)));
+            if person.templates.len() > before {
                 self.log(&[if new { "enrolled" } else { "template-added" }]);
             }
         }

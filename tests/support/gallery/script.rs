@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{DEFAULT_LIST, State, Step};
+use super::model::{DEFAULT_LIST, FIRST_MODEL, State, Step, Template};
 
 /// Draws commands. Names and pictures are never used twice, so that each stands for one person or picture for ever.
 pub struct Script {
@@ -48,8 +48,14 @@ impl Script {
         self.rng.choice(names).cloned()
     }
 
+    fn any_template(&mut self, name: &str) -> Option<Template> {
+        let templates: Vec<Template> = self.state.held.people[name].templates.iter().copied().collect();
+        self.rng.choice(templates)
+    }
+
+    /// One that the model in use has a template of.
     fn any_picture(&mut self, name: &str) -> Option<u64> {
-        let pictures: Vec<u64> = self.state.held.people[name].pictures.iter().copied().collect();
+        let pictures: Vec<u64> = self.state.held.people[name].pictures(self.state.held.model).collect();
         self.rng.choice(pictures)
     }
 
@@ -79,7 +85,7 @@ impl Script {
         }
         let name = self.anybody()?;
         let person = self.state.held.people[&name].clone();
-        Some(match self.rng.u8(..20) {
+        Some(match self.rng.u8(..22) {
             0..=3 => self.newcomer(),
             4 | 5 => {
                 let picture = self.new_picture();
@@ -105,18 +111,30 @@ impl Script {
                 self.next_list += 1;
                 Step::SetList { list: format!("list-{}", self.next_list), priority: self.rng.i32(0..100) }
             }
-            13 => Step::Move { picture: self.any_picture(&name)?, to: self.other_than(&name)? },
-            14 => Step::Remove { picture: self.any_picture(&name)? },
+            13 => self.move_step(name)?,
+            14 => Step::Remove { template: self.any_template(&name)?, name },
             15 => Step::Merge { into: self.other_than(&name)?, from: name },
-            16 if person.pictures.len() > 1 => {
+            16 if person.templates.len() > 1 => {
                 self.next_person += 1;
-                let pictures = BTreeSet::from([self.any_picture(&name)?]);
-                Step::Split { name, pictures, to: format!("Person {}", self.next_person) }
+                let templates = BTreeSet::from([self.any_template(&name)?]);
+                Step::Split { name, templates, to: format!("Person {}", self.next_person) }
             }
             17 | 18 => Step::Forget { name },
             19 => Step::Reopen,
+            20 => {
+                let others = (1..=3).filter(|model| *model != self.state.held.model);
+                Step::Switch { model: self.rng.choice(others.collect::<Vec<u8>>())? }
+            }
+            21 if self.state.switch.is_some() => Step::Rollback,
             _ => return None,
         })
+    }
+
+    /// A template of a picture that the other one has too stays where it is, which is an error.
+    fn move_step(&mut self, name: String) -> Option<Step> {
+        let (template, to) = (self.any_template(&name)?, self.other_than(&name)?);
+        let free = !self.state.held.people[&to].templates.contains(&template);
+        free.then_some(Step::Move { name, template, to })
     }
 
     fn list_step(&mut self, name: String) -> Option<Step> {
@@ -139,6 +157,7 @@ pub fn every_kind(exchange: bool) -> Vec<(Step, State)> {
         let external_id = (n == 2).then(|| "E-2".to_owned());
         Step::Enrol { name: name(n), external_id, pending: n == 4, picture: picture(n, k) }
     };
+    let by_first = |n: u64, k: u64| (picture(n, k), FIRST_MODEL);
     let mut steps = vec![
         enrol(1, 0),
         enrol(1, 1),
@@ -152,23 +171,31 @@ pub fn every_kind(exchange: bool) -> Vec<(Step, State)> {
         Step::SetList { list: "staff".to_owned(), priority: 8 },
         Step::Note { name: name(2), notes: Some("a note".to_owned()) },
         Step::Forget { name: name(3) },
-        Step::Split { name: name(1), pictures: BTreeSet::from([picture(1, 1)]), to: name(6) },
-        Step::Move { picture: picture(6, 0), to: name(2) },
+        Step::Split { name: name(1), templates: BTreeSet::from([by_first(1, 1)]), to: name(6) },
+        Step::Move { name: name(6), template: by_first(1, 1), to: name(2) },
         Step::Start { name: name(4) },
         Step::Reopen,
         Step::Merge { from: name(5), into: name(4) },
         Step::Off { name: name(2), list: "staff".to_owned() },
         Step::RemoveList { list: "staff".to_owned() },
-        Step::Remove { picture: picture(4, 0) },
+        Step::Remove { name: name(4), template: by_first(4, 0) },
         Step::Reviewed { name: name(4) },
         Step::Rename { name: name(2), to: name(7) },
+        // Person 2's two pictures: of one a crop is kept, of the other none is.
+        Step::Switch { model: 2 },
+        enrol(6, 2),
+        enrol(9, 0),
+        Step::Again { name: name(9), picture: picture(9, 0) },
         Step::Forget { name: name(7) },
+        Step::Reopen,
+        Step::Rollback,
+        Step::Move { name: name(9), template: (picture(9, 0), 2), to: name(1) },
+        Step::Switch { model: 3 },
         Step::Forget { name: name(1) },
+        // Who was merged into this one is forgotten too.
+        Step::Forget { name: name(4) },
+        Step::Rollback,
     ];
-    // The picture that was split off keeps its number.
-    if let Step::Move { picture: moved, .. } = &mut steps[13] {
-        *moved = picture(1, 1);
-    }
     if exchange {
         let tail = [
             Step::Rotate { deep: false },

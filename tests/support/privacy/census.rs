@@ -49,6 +49,9 @@ impl Left {
     }
 }
 
+/// One for each table but the audit log and the totals themselves, and one for the log's end.
+const TOTALS: usize = 12;
+
 /// Opens every blob in the gallery of a folder. `before` is the census of a time when those were enrolled who have been forgotten
 /// since: what was sealed under their keys cannot be opened any more, but is what could be then.
 pub fn take(folder: &Path, model: ModelId, before: Option<&Census>) -> Census {
@@ -119,6 +122,11 @@ fn count(tables: &Tables<'_>, mut left: Left, model: ModelId, before: Option<&Ce
     left.claim("forgotten", "identity", forgotten.len(), |id| !is_enrolled(id));
     let tags: Vec<[u8; 32]> = forgotten.iter().filter_map(|f| f.external_tag).collect();
     left.claim("forgotten", "external_tag", tags.len(), |tag| tags.iter().any(|known| known == tag));
+    let pictures: Vec<Vec<u8>> =
+        forgotten.iter().map(|f| f.templates.iter().flat_map(|id| *id.0.as_bytes()).collect()).collect();
+    left.claim("forgotten", "templates", pictures.len(), |ids| pictures.iter().any(|known| known == ids));
+    // Opening the store has looked at what they are.
+    left.claim("totals", "mac", TOTALS, |mac| mac.len() == 32);
 
     let rows: Vec<audit::Row> = tables.audit_rows().map(|row| row.expect("readable")).collect();
     let verified = audit::verify(&tables.keys().audit, rows.iter().cloned().map(Ok), &[]);
