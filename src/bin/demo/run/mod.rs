@@ -8,6 +8,7 @@
 
 mod daemon;
 mod event;
+mod fresh;
 mod settings;
 mod table;
 
@@ -223,17 +224,7 @@ impl Show {
 
 /// Fills a fresh gallery with the pictures, by the daemon's own command.
 fn enrol(binary: &Path, config: &Path, settings: &Settings, pictures: &Path) -> Result<()> {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut file = settings.gallery.clone().into_os_string();
-        file.push(suffix);
-        let file = PathBuf::from(file);
-        match std::fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove the last demo's", &file, e));
-            }
-            _ => {}
-        }
-    }
+    fresh::begin(&settings.gallery)?;
     let mut enrol = Command::new(binary);
     enrol.args(["enroll", "--config"]).arg(config).arg("--dir").arg(pictures);
     let status = enrol.status().map_err(|e| Error::io("start", binary, e))?;
