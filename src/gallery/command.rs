@@ -203,7 +203,7 @@ pub enum Command {
         /// Kept.
         into: Who,
     },
-    /// Moves some templates to a new identity with the same record but for its name and external id.
+    /// Moves some templates to a new identity, which is on the same lists for the same time and purpose.
     Split {
         /// From whom.
         who: Who,

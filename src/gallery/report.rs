@@ -212,6 +212,9 @@ pub struct Receipt {
     pub generation: u64,
     /// The entry of the audit log.
     pub audit: u64,
+    /// Ids of those who were merged into it, which are forgotten with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dissolved: Vec<IdentityId>,
     /// What this command cannot reach, in words: backups, exports and events made before.
     pub beyond: Vec<String>,
     /// True if the identity was forgotten before, and the audit log gave this receipt: `probes` were not made again.

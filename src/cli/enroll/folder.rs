@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::say;
 use crate::base::error::{Kind, Result};
@@ -47,8 +47,12 @@ fn progress_bar(length: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} left {eta}") {
-        bar.set_style(style);
+    let template = "{wide_bar} {pos}/{len}, {rate} a second, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is no reason to stop.
+            let _ = write!(out, "{:.1}", state.per_sec());
+        }));
     }
     bar
 }

@@ -98,7 +98,7 @@ pub struct MergeArgs {
     yes: bool,
 }
 
-/// Arguments of `gallery split`.
+/// Arguments of `gallery split`. The new identity is on the same lists, for the same time and purpose.
 #[derive(Debug, Args)]
 pub struct SplitArgs {
     /// From whom.

@@ -87,7 +87,7 @@ fn in_words(receipt: &Receipt, console: &Console) -> String {
         "the store's write-ahead log still holds earlier states of it, without the key"
     };
     if receipt.again {
-        return again(receipt, console) + &beyond(receipt);
+        return again(receipt, console) + &dissolved(receipt) + &beyond(receipt);
     }
     let text = format!(
         "Forgotten on {}: {}\n\
@@ -103,7 +103,13 @@ fn in_words(receipt: &Receipt, console: &Console) -> String {
         receipt.generation,
         receipt.audit,
     );
-    text + &beyond(receipt)
+    text + &dissolved(receipt) + &beyond(receipt)
+}
+
+/// Those who were merged into it go with it, and a backup of before has them under ids of their own.
+fn dissolved(receipt: &Receipt) -> String {
+    let line = |id: &IdentityId| format!("Forgotten with it, because it was merged into this one: {id}\n");
+    receipt.dissolved.iter().map(line).collect()
 }
 
 /// The receipt of before, as far as the audit log has it.

@@ -91,6 +91,7 @@ pub fn receipt() -> Receipt {
         returned: 0,
         generation: 12,
         audit: 55,
+        dissolved: Vec::new(),
         beyond: vec!["backups made before".to_owned(), "events delivered before".to_owned()],
         again: false,
     }

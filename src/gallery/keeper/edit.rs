@@ -14,7 +14,7 @@ use crate::gallery::name::Name;
 use crate::gallery::record::{ListName, Record};
 use crate::gallery::report::{Moved, Person};
 use crate::gallery::store::{StoredIdentity, StoredTemplate, TemplateRow};
-use crate::types::ids::{IdentityId, TemplateId};
+use crate::types::ids::{IdentityId, ModelId, TemplateId};
 
 impl Keeper {
     /// Changes a record.
@@ -57,12 +57,22 @@ impl Keeper {
             .member(&after.record.lists, after.standing)
             .with("revision", after.revision);
         let draft = with_changes(draft, &before.record, &after.record);
+        let left = self.left_behind(&before.record, Some(&after.record))?;
         let mut change = ChangeSet::default();
-        change.say_of(&after, draft);
+        change.say_of(&after, with_external_tag(draft, left));
         let id = after.id;
         change.identities.push(IdentityChange::Put(after));
         self.commit(actor, change)?;
         Ok(self.directory.expect(id)?.report())
+    }
+
+    /// Keyed tag of the external id that somebody has no more: an older copy has them under it.
+    pub(super) fn left_behind(&self, before: &Record, after: Option<&Record>) -> Result<Option<[u8; 32]>> {
+        let kept = after.and_then(|record| record.external_id.as_ref());
+        match before.external_id.as_ref().filter(|external| Some(*external) != kept) {
+            Some(external) => self.store.read(|tables| Ok(Some(tables.external_tag(external)))),
+            None => Ok(None),
+        }
     }
 
     /// An external id is one identity's.
@@ -101,7 +111,7 @@ impl Keeper {
             .about_id(from)
             .member(Vec::<String>::new(), gone.standing)
             .with("into", into.to_string());
-        change.say(none);
+        change.say(with_external_tag(none, self.left_behind(&gone.record, None)?));
         change.identities.push(IdentityChange::Remove(from));
         change.wipe = true;
         self.commit(actor, change)?;
@@ -135,7 +145,15 @@ impl Keeper {
         if wanted.is_empty() || wanted.len() >= self.directory.expect(from)?.templates.len() {
             bail!(Usage, "name some of {:?}'s templates, and not all of them", before.record.name.as_str());
         }
-        let record = Record { name, external_id: None, ..before.record.clone() };
+        // What stood there of the other person is not this one's: neither a consent nor what somebody wrote about them.
+        let record = Record {
+            name,
+            external_id: None,
+            authority: None,
+            image_source: None,
+            notes: None,
+            ..before.record.clone()
+        };
         let new = StoredIdentity {
             id: IdentityId::generate(),
             record,
@@ -289,6 +307,17 @@ pub(super) fn with_changes(draft: Draft, before: &Record, after: &Record) -> Dra
     }
     draft
 }
+
+/// A draft with the keyed tag of an external id that somebody has no more, for when they are forgotten.
+pub(super) fn with_external_tag(draft: Draft, left: Option<[u8; 32]>) -> Draft {
+    match left {
+        Some(tag) => draft.with(EXTERNAL_TAG, ModelId(tag).hex()),
+        None => draft,
+    }
+}
+
+/// The field of it.
+pub(super) const EXTERNAL_TAG: &str = "external_tag_before";
 
 /// A draft with the times of a new record.
 pub(super) fn with_times(draft: Draft, record: &Record) -> Draft {

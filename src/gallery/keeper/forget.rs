@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::change::{ChangeSet, IdentityChange, TemplateChange};
+use super::edit::EXTERNAL_TAG;
 use super::{Directory, Keeper};
 use crate::base::error::{Kind, Result};
 use crate::gallery::audit::{Action, Draft, Entry, SealedPart};
@@ -12,17 +13,18 @@ use crate::gallery::command::{Actor, Who};
 use crate::gallery::record::{ExternalId, Standing};
 use crate::gallery::report::Receipt;
 use crate::gallery::store::Forgotten;
-use crate::types::ids::{IdentityId, TemplateId};
+use crate::types::ids::{IdentityId, ModelId, TemplateId};
 use crate::{bail, err};
 
 /// Neighbours that are looked through for somebody who must not be among them.
 const AROUND: usize = 16;
 
-/// What forgetting an identity changes.
+/// What forgetting an identity changes; `dissolved` are the ids of those who were merged into it.
 pub(super) fn plan(
     directory: &Directory,
     id: IdentityId,
     reason: Option<&str>,
+    dissolved: &[IdentityId],
     change: &mut ChangeSet,
 ) -> Result<()> {
     let entry = directory.expect(id)?;
@@ -33,6 +35,10 @@ pub(super) fn plan(
         .with("crops", entry.crops.len());
     if let Some(reason) = reason {
         draft = draft.with("reason", reason);
+    }
+    if !dissolved.is_empty() {
+        let ids: Vec<String> = dissolved.iter().map(ToString::to_string).collect();
+        draft = draft.with("dissolved", ids);
     }
     change.say(draft);
     change.identities.push(IdentityChange::Remove(id));
@@ -64,16 +70,27 @@ struct Traces {
     dissolved: Vec<IdentityId>,
     /// Pictures of this person: those stored, and those that were moved here, which an older copy has under another's name.
     templates: Vec<TemplateId>,
+    /// Keyed tags of the external ids that they had before.
+    tags: BTreeSet<[u8; 32]>,
 }
 
 /// The templates that went to the identity that the entry is about.
 fn moved_by(entry: &Entry) -> impl Iterator<Item = TemplateId> {
-    let ids = match entry.action() {
-        Some(Action::TemplateMoved) => entry.detail.get("template").map(std::slice::from_ref),
-        Some(Action::Split) => entry.detail.get("moved").and_then(|ids| ids.as_array()).map(Vec::as_slice),
-        _ => None,
+    let field = match entry.action() {
+        Some(Action::TemplateMoved) => "template",
+        Some(Action::Split) => "moved",
+        _ => "",
     };
-    ids.unwrap_or_default().iter().filter_map(|id| id.as_str()?.parse().ok())
+    ids(entry, field)
+}
+
+/// Ids in a field of an entry: one, or several.
+fn ids<T: std::str::FromStr>(entry: &Entry, field: &str) -> impl Iterator<Item = T> {
+    let ids = match entry.detail.get(field) {
+        Some(serde_json::Value::Array(ids)) => ids.as_slice(),
+        one => one.map(std::slice::from_ref).unwrap_or_default(),
+    };
+    ids.iter().filter_map(|id| id.as_str()?.parse().ok())
 }
 
 impl Keeper {
@@ -94,18 +111,17 @@ impl Keeper {
             Some(external) => Some(self.store.read(|tables| Ok(tables.external_tag(&external)))?),
             None => None,
         };
-        let mut change = ChangeSet::default();
-        plan(&self.directory, id, reason.as_deref(), &mut change)?;
         let told = self.told(u64::MAX)?;
-        let Traces { dissolved, templates: pictures } = self.traces_of(id, &told);
+        let Traces { dissolved, templates: pictures, mut tags } = self.traces_of(id, &told);
+        let mut change = ChangeSet::default();
+        plan(&self.directory, id, reason.as_deref(), &dissolved, &mut change)?;
+        if let Some(tag) = &external_tag {
+            tags.remove(tag);
+        }
         change.forgotten.push(Forgotten { identity: id, external_tag, at, templates: pictures });
-        let dissolved = dissolved.into_iter();
-        change.forgotten.extend(dissolved.map(|identity| Forgotten {
-            identity,
-            external_tag: None,
-            at,
-            templates: Vec::new(),
-        }));
+        let none = |identity| Forgotten { identity, external_tag: None, at, templates: Vec::new() };
+        change.forgotten.extend(dissolved.iter().copied().map(none));
+        change.forgotten.extend(tags.into_iter().map(|tag| Forgotten::of_tag(tag, at)));
         let done = self.commit(actor, change)?;
 
         let snapshot = self.shared.current();
@@ -133,6 +149,7 @@ impl Keeper {
             generation: done.generation,
             audit: done.audit,
             beyond: told.beyond(),
+            dissolved,
             again: false,
         })
     }
@@ -147,7 +164,9 @@ impl Keeper {
             Ok(external) => Some(self.store.read(|tables| Ok(tables.external_tag(&external)))?),
             Err(_) => None,
         };
-        let id: Option<IdentityId> = text.parse().ok();
+        let told = self.told(u64::MAX)?;
+        let had = || told.called.iter().rev().find(|(_, had)| Some(*had) == tag).map(|(id, _)| *id);
+        let id: Option<IdentityId> = text.parse().ok().or_else(had);
         let meant =
             |gone: &Forgotten| id == Some(gone.identity) || (tag.is_some() && gone.external_tag == tag);
         let Some(gone) = self.forgotten()?.into_iter().find(meant) else { return Ok(None) };
@@ -159,9 +178,10 @@ impl Keeper {
                 gone.at
             );
         };
+        let told = self.told(entry.sequence)?;
         let count = |key: &str| entry.detail.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
         Ok(Some(Receipt {
-            identity: gone.identity,
+            identity: entry.identity.unwrap_or(gone.identity),
             at: entry.at,
             templates: count("templates"),
             crops: count("crops"),
@@ -170,7 +190,8 @@ impl Keeper {
             returned: 0,
             generation: entry.generation,
             audit: entry.sequence,
-            beyond: self.told(entry.sequence)?.beyond(),
+            beyond: told.beyond(),
+            dissolved: ids(&entry, "dissolved").collect(),
             again: true,
         }))
     }
@@ -240,8 +261,9 @@ impl Keeper {
                 };
             });
         }
+        let tags = told.called.iter().filter(|(who, _)| found.contains(who)).map(|(_, tag)| *tag).collect();
         let dissolved = found.into_iter().filter(|other| self.directory.get(*other).is_none());
-        Traces { dissolved: dissolved.collect(), templates: templates.into_iter().collect() }
+        Traces { dissolved: dissolved.collect(), templates: templates.into_iter().collect(), tags }
     }
 }
 
@@ -252,6 +274,8 @@ struct Told {
     into: HashMap<IdentityId, IdentityId>,
     /// Templates that went from one to another, and to whom last.
     moved: HashMap<TemplateId, IdentityId>,
+    /// Keyed tags of external ids that somebody had.
+    called: Vec<(IdentityId, [u8; 32])>,
     /// When something was taken out.
     backups: Vec<Timestamp>,
     exports: Vec<Timestamp>,
@@ -275,6 +299,8 @@ impl Told {
             }
         }
         let Some(about) = entry.identity else { return };
+        let tag = entry.detail.get(EXTERNAL_TAG).and_then(|tag| ModelId::from_hex(tag.as_str()?));
+        self.called.extend(tag.map(|ModelId(tag)| (about, tag)));
         self.moved.extend(moved_by(entry).map(|template| (template, about)));
         let target = entry.detail.get("into").and_then(|id| id.as_str()?.parse().ok());
         match (action, target) {

@@ -39,6 +39,17 @@ pub struct Forgotten {
     pub templates: Vec<TemplateId>,
 }
 
+impl Forgotten {
+    /// An external id that somebody who was forgotten had before, so that no bundle brings them in under it. It has no identity of
+    /// its own: the id follows from the tag, and is nobody's.
+    pub fn of_tag(tag: [u8; 32], at: Timestamp) -> Self {
+        let identity = IdentityId(
+            uuid::Builder::from_custom_bytes(tag.first_chunk().copied().unwrap_or_default()).into_uuid(),
+        );
+        Self { identity, external_tag: Some(tag), at, templates: Vec::new() }
+    }
+}
+
 /// Somebody whose bundles are imported, or were.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredSigner {

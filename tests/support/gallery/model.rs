@@ -62,7 +62,7 @@ pub struct State {
     pub held: Held,
     /// Pictures by the name of their owner when they were forgotten.
     pub forgotten: BTreeMap<String, BTreeSet<u64>>,
-    /// How many identities were dissolved into one that is here: they are forgotten with it.
+    /// How many identities, and external ids of theirs, were dissolved into one that is here: they are forgotten with it.
     pub dissolved: BTreeMap<String, usize>,
     /// Identities that are remembered as forgotten.
     pub tombstones: usize,
@@ -298,14 +298,17 @@ impl State {
             Step::Merge { from, into } => {
                 let all = self.person(from).templates.clone();
                 self.give(from, into, &all);
-                self.held.people.remove(from);
-                let dissolved = 1 + self.dissolved.remove(from).unwrap_or_default();
+                let gone = self.held.people.remove(from).expect("somebody");
+                // The identity, and the external id that it had.
+                let own = 1 + usize::from(gone.external_id.is_some());
+                let dissolved = own + self.dissolved.remove(from).unwrap_or_default();
                 *self.dissolved.entry(into.clone()).or_default() += dissolved;
                 self.log(&["merged", "merged"]);
             }
             Step::Split { name, templates, to } => {
                 let new = Person {
                     external_id: None,
+                    notes: None,
                     templates: BTreeSet::new(),
                     crops: BTreeSet::new(),
                     ..self.person(name).clone()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use zeroize::Zeroizing;
 
 use super::super::change::{ChangeSet, CropChange, IdentityChange, ListChange, NewTemplate, TemplateChange};
-use super::super::edit::{with_changes, with_times};
+use super::super::edit::{with_changes, with_external_tag, with_times};
 use super::super::held::Held;
 use super::super::steps::{self, Steps};
 use super::super::{Keeper, lists};
@@ -209,6 +209,7 @@ impl Keeper {
         let named = SealedPart::of(&identity.record).with("before", before.record.name.as_str());
         let draft = Draft::new(Action::Changed).about(identity.id, named).with("revision", identity.revision);
         let draft = with_changes(draft, &before.record, &identity.record);
+        let draft = with_external_tag(draft, self.left_behind(&before.record, Some(&identity.record))?);
         change.identities.push(IdentityChange::Put(identity.clone()));
         Ok((identity, draft))
     }

@@ -239,6 +239,41 @@ fn who_was_forgotten_here_does_not_come_back_by_id_nor_by_external_id() {
 }
 
 #[test]
+fn who_was_forgotten_does_not_come_back_under_an_external_id_of_before() {
+    let (mut a, mut c) = (Site::new(), Site::new());
+    c.pictures = 1000;
+    let (mut gate, mut depot) = (a.open(), c.open());
+    introduce(&mut depot, &mut gate);
+    // The same three on another box: other ids, the external ids that two of them have no more here.
+    for (person, id) in (1..).zip(["E1", "E2", "E3"]) {
+        c.enrol(&mut depot, external(&format!("Person {person}"), id), person);
+        a.enrol(&mut gate, external(&format!("Person {person}"), id), person);
+    }
+    let theirs = export(&mut depot);
+    let other = Some(Some(ExternalId::new("N1").expect("an id")));
+    let change = Change { external_id: other, ..Change::default() };
+    ask::<Person>(&mut gate, Command::Change { who: who("Person 1"), change: Box::new(change) }, &[]);
+    ask::<Person>(&mut gate, Command::Merge { from: who("Person 2"), into: who("Person 1") }, &[]);
+    let forget = |name: &str| Command::Forget { who: who(name), reason: None };
+    let receipt: Receipt = ask(&mut gate, forget("Person 1"), &[]);
+    assert_eq!(receipt.dissolved.len(), 1);
+    assert_eq!(
+        log(&mut gate, Action::Forgotten)[0].detail["dissolved"],
+        serde_json::json!([receipt.dissolved[0].to_string()])
+    );
+    assert_eq!(sums(&take_in(&mut gate, &theirs)), [0, 1, 0, 1, 2], "a picture of the third, and no more");
+    drop(gate);
+    let mut gate = a.open();
+    assert_eq!(sums(&take_in(&mut gate, &theirs)), [0, 0, 1, 0, 2]);
+    // The receipt is had under each of them.
+    for id in ["E1", "N1", "E2"] {
+        let again: Receipt = ask(&mut gate, forget(id), &[]);
+        assert_eq!((again.identity, again.dissolved), (receipt.identity, receipt.dissolved.clone()), "{id}");
+    }
+    sound(&mut gate);
+}
+
+#[test]
 fn an_encrypted_bundle_opens_for_its_recipient_and_says_nothing_to_others() {
     let (mut a, b) = (Site::new(), Site::new());
     let (mut hq, mut gate) = (a.open(), b.open());

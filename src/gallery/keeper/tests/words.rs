@@ -143,7 +143,7 @@ fn a_receipt_is_given_again_by_id_and_external_id() {
     }
     // Whoever was merged into somebody went with that one.
     let with = forget(&mut keeper, &ben.to_string()).expect("again");
-    assert_eq!((with.identity, with.audit), (ben, again.audit));
+    assert_eq!((with.identity, with.dissolved, with.audit), (ana, vec![ben], again.audit));
     assert_eq!(keeper.chain.head().count, entries, "nothing was done");
     assert_eq!(forget(&mut keeper, "Ana").expect_err("a name is gone").kind(), Kind::NoInput);
 }
