@@ -8,3 +8,4 @@ pub mod join;
 pub mod mailbox;
 pub mod secret;
 pub mod shutdown;
+pub mod sqlite;

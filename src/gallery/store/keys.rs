@@ -94,6 +94,11 @@ impl Keys {
         Self { wrapping: wrapping(master), master: master.id(), ..self.clone() }
     }
 
+    /// The key that binds the event log. From the audit log's key, so that it is another one only in another gallery.
+    pub fn events(&self) -> Key {
+        self.audit.derive("watchlistd event log v1")
+    }
+
     /// The key of the tables' totals.
     pub(super) fn totals(&self) -> &Key {
         &self.totals

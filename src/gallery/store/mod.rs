@@ -144,7 +144,7 @@ impl Store {
     }
 
     fn of(connection: Connection, keys: Keys, path: &Path) -> Result<Self> {
-        let (place, file) = (Place::new(path), open::file_id(path)?);
+        let (place, file) = (sql::place(path), open::file_id(path)?);
         Ok(Self { connection, place, keys, totals: Totals::default(), file })
     }
 

@@ -1,9 +1,8 @@
 //! Opening the store's file: its modes, its pragmas, and everything that can be wrong with it.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -11,11 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::Found;
 use super::keys::{self, Keys};
 use super::schema::{self, VERSION};
-use super::sql::Place;
+use super::sql::{self, Place};
 use super::totals::Totals;
 use crate::bail;
-use crate::base::durable;
 use crate::base::error::{Error, Result};
+use crate::base::sqlite::{self, check, connect, connect_at, harden, make_file, refuse_folder, set};
 use crate::gallery::crypt::Key;
 
 /// How long to wait for another process's transaction; ours take milliseconds.
@@ -26,7 +25,7 @@ pub(super) type FileId = (u64, u64);
 
 /// What is at the path. Nothing is made or changed.
 pub(super) fn look(path: &Path, patience: Duration) -> Result<Found> {
-    let place = Place::new(path);
+    let place = sql::place(path);
     refuse_folder(&place)?;
     if !path.exists() {
         return Ok(Found::Nothing);
@@ -50,7 +49,7 @@ pub(super) fn settings(
     if !matches!(look(path, patience)?, Found::Sealed(_)) {
         return Ok(HashMap::new());
     }
-    let place = Place::new(path);
+    let place = sql::place(path);
     let connection = connect_to_read(&place, patience)?;
     let view = place.sql("read", connection.unchecked_transaction())?;
     if let Some(master) = master
@@ -65,9 +64,10 @@ pub(super) fn settings(
 
 /// Opens for reading and writing; makes the folder (mode 0700), the file (0600) and the tables where missing.
 pub(super) fn writable(path: &Path, master: &Key, patience: Duration) -> Result<(Connection, Keys)> {
-    let place = Place::new(path);
+    let place = sql::place(path);
     refuse_folder(&place)?;
-    create(path)?;
+    make_folder(path)?;
+    make_file(&place)?;
     let mut connection = connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
     // Before the first pragma that writes: a file that is not ours stays as it is.
     schema::inspect(&connection, &place)?;
@@ -89,7 +89,7 @@ pub(super) fn bring_up(
     patience: Duration,
     keys: impl FnOnce(&Connection, &Place) -> Result<Keys>,
 ) -> Result<()> {
-    let place = Place::new(path);
+    let place = sql::place(path);
     let mut connection = connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, patience)?;
     if schema::inspect(&connection, &place)? && schema::version(&connection, &place)? < VERSION {
         check(&connection, &place)?;
@@ -105,7 +105,7 @@ pub(super) fn read_only(
     patience: Duration,
     keys: impl FnOnce(&Connection, &Place) -> Result<Keys>,
 ) -> Result<(Connection, Keys)> {
-    let place = Place::new(path);
+    let place = sql::place(path);
     refuse_folder(&place)?;
     file_id(path)?;
     let connection = connect_to_read(&place, patience)?;
@@ -127,7 +127,7 @@ pub(super) fn read_only(
 /// Another connection to a store that is open for writing and so was checked, to read it. It may write as far as SQLite is
 /// concerned: one that may not does not look at the tables' constraints.
 pub(super) fn beside(path: &Path, patience: Duration) -> Result<Connection> {
-    let place = Place::new(path);
+    let place = sql::place(path);
     if on_read_only(path) {
         return connect_unchangeable(&place, patience);
     }
@@ -142,57 +142,9 @@ pub(super) fn file_id(path: &Path) -> Result<FileId> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-fn refuse_folder(place: &Place) -> Result<()> {
-    if place.path().is_dir() {
-        bail!(Config, "{place} is a folder: gallery.path must name a file");
-    }
-    Ok(())
-}
-
 /// Makes the store's folder, where it is missing, for its owner alone.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.exists()) else {
-        return Ok(());
-    };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| Error::io("make the gallery's folder", folder, e))
-}
-
-fn create(path: &Path) -> Result<()> {
-    make_folder(path)?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => durable::hand_over(path),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            // SQLite makes the two beside with the store's mode, and keeps that.
-            let beside = ["-wal", "-shm"].map(|suffix| {
-                let mut name = path.as_os_str().to_owned();
-                name.push(suffix);
-                PathBuf::from(name)
-            });
-            beside.iter().filter(|path| path.exists()).try_for_each(|path| close_to_others(path))?;
-            close_to_others(path)
-        }
-        Err(e) => Err(Error::io("make the gallery", path, e)),
-    }
-}
-
-/// Templates are as sensitive as the faces: what others could do with the file is taken back, if we may.
-pub(super) fn close_to_others(path: &Path) -> Result<()> {
-    let failed = |e| Error::io("read the gallery", path, e);
-    let opened = OpenOptions::new().read(true).custom_flags(durable::NOT_THROUGH_A_LINK).open(path);
-    let file = match opened {
-        // What a link names is another's business, and in a folder that is not root's it may be any file.
-        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Ok(()),
-        opened => opened.map_err(failed)?,
-    };
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    if mode & 0o077 == 0 || !durable::is_its_own(&file).map_err(failed)? {
-        return Ok(());
-    }
-    if file.set_permissions(Permissions::from_mode(mode & !0o077)).is_err() {
-        tracing::warn!(path = %path.display(), mode = format!("{mode:o}"), "other users may open the gallery");
-    }
-    Ok(())
+    sqlite::make_folder(&sql::place(path))
 }
 
 /// True if the store is on a file system that is mounted read-only.
@@ -221,22 +173,6 @@ fn connect_unchangeable(place: &Place, patience: Duration) -> Result<Connection>
     connect_at(place, Path::new(&format!("file:{path}?immutable=1")), access, patience)
 }
 
-fn connect(place: &Place, access: OpenFlags, patience: Duration) -> Result<Connection> {
-    connect_at(place, place.path(), access, patience)
-}
-
-fn connect_at(place: &Place, at: &Path, access: OpenFlags, patience: Duration) -> Result<Connection> {
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = place.sql("open", Connection::open_with_flags(at, flags))?;
-    place.sql("open", connection.busy_timeout(patience))?;
-    // Sorting and the like must not spill vectors to files in /tmp; views and triggers in a strange file must not run.
-    set(&connection, place, "temp_store", "2")?;
-    set(&connection, place, "trusted_schema", "0")?;
-    set(&connection, place, "foreign_keys", "1")?;
-    set(&connection, place, "secure_delete", "1")?;
-    Ok(connection)
-}
-
 /// A connection that only reads; unless a power cut came while the store was made. Then the first transaction, which is not
 /// in the write-ahead log yet, has to be rolled back before anything can be read, and only who may write can do that.
 ///
@@ -253,51 +189,4 @@ fn connect_to_read(place: &Place, patience: Duration) -> Result<Connection> {
             if failure.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK
     );
     if half_made { connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE, patience) } else { Ok(connection) }
-}
-
-/// What makes a commit survive a power cut, and readers live beside a writer.
-fn harden(connection: &Connection, place: &Place) -> Result<()> {
-    set(connection, place, "journal_mode", "wal")?;
-    set(connection, place, "synchronous", synchronous())
-}
-
-/// FULL: each commit waits for the disk.
-#[cfg(not(feature = "faults"))]
-fn synchronous() -> &'static str {
-    "2"
-}
-
-/// A test that cuts the power must be seen to fail where SQLite does not wait for the disk.
-#[cfg(feature = "faults")]
-fn synchronous() -> &'static str {
-    let off = std::env::var_os("WATCHLISTD_SYNCHRONOUS").is_some_and(|value| value == "off");
-    if off { "0" } else { "2" }
-}
-
-/// Sets a pragma and reads it back: SQLite ignores what it does not know or cannot do.
-fn set(connection: &Connection, place: &Place, pragma: &str, value: &str) -> Result<()> {
-    place.sql("open", connection.pragma_update(None, pragma, value))?;
-    let got = connection.pragma_query_value(None, pragma, |row| {
-        row.get_ref(0).map(|value| match value {
-            rusqlite::types::ValueRef::Integer(n) => n.to_string(),
-            other => other.as_str().unwrap_or_default().to_owned(),
-        })
-    });
-    let got = place.sql("open", got)?;
-    if got != value {
-        bail!(
-            Io,
-            "{place}: SQLite keeps {pragma} at {got}, {value} is needed; is the file system a local one?"
-        );
-    }
-    Ok(())
-}
-
-fn check(connection: &Connection, place: &Place) -> Result<()> {
-    let verdict: String =
-        place.sql("check", connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)))?;
-    if verdict != "ok" {
-        bail!(Data, "{place} is damaged ({verdict}): restore a backup, or enrol again");
-    }
-    Ok(())
 }

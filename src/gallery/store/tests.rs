@@ -408,11 +408,11 @@ fn the_mode_of_a_file_that_a_link_names_stays_as_it_is() {
     for put in put {
         open_to_all(&others);
         put(&others, &beside);
-        self::open::close_to_others(&beside).expect("nothing to do");
+        crate::base::sqlite::close_to_others("gallery", &beside).expect("nothing to do");
         assert_eq!(mode(&others), 0o644);
         fs::remove_file(&beside).expect("there");
     }
     open_to_all(&beside);
-    self::open::close_to_others(&beside).expect("closed");
+    crate::base::sqlite::close_to_others("gallery", &beside).expect("closed");
     assert_eq!(mode(&beside), 0o600);
 }

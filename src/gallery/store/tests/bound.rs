@@ -26,7 +26,8 @@ impl Second {
         fs::write(&file, text).expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
 
-        let (place, keys) = (Place::new(&site.path()), Keys::generate(&master).expect("random"));
+        let (place, keys) =
+            (super::super::sql::place(&site.path()), Keys::generate(&master).expect("random"));
         let mut connection = Connection::open(site.path()).expect("a database");
         schema::sealed_for_tests(&mut connection, &place, &keys);
         let totals = RefCell::default();
