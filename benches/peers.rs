@@ -36,7 +36,7 @@ use watchlistd::pipeline::offline::{self, Observer, Settings, Sighting, Totals};
 use watchlistd::pipeline::tuning::Tuning;
 use watchlistd::source::gst;
 use watchlistd::source::{Next, Source};
-use watchlistd::types::decision::Decision;
+use watchlistd::types::decision::Notice;
 use watchlistd::types::face::{Detection, FaceCrop};
 use watchlistd::types::frame::Frame;
 use watchlistd::types::geometry::{Rect, Size};
@@ -123,7 +123,7 @@ impl Observer for Seen {
     fn embedded(&mut self, track: &TrackId) {
         self.embedded.insert(track.clone());
     }
-    fn decision(&mut self, _: &Decision) {}
+    fn notice(&mut self, _: &Notice) {}
 }
 
 impl Bench {

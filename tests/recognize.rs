@@ -116,10 +116,21 @@ fn a_video_gives_the_same_lines_whatever_the_number_of_workers() {
     assert_eq!((tracks.len(), by("confirmed").len(), by("unknown").len()), (2, 1, 1), "{tracks:?}");
     assert_eq!(by("confirmed")[0]["identity"], "Barack Obama");
     assert!(by("unknown")[0]["identity"].is_null());
-    let left: Vec<&Value> = events.iter().filter(|e| e["data"]["bbox"]["x1"].is_number()).collect();
-    for event in left {
+    let decided = |e: &&Value| e["data"]["decision"].is_string() && e["data"]["bbox"]["x1"].is_number();
+    for event in events.iter().filter(decided) {
         let known = event["data"]["bbox"]["x1"].as_f64().expect("a number") < 320.0;
         assert_eq!(known, event["data"]["decision"] == "recognized", "{event}");
+    }
+    // Both appear before anything is decided of them, and leave after it, by the visit id that it was decided under.
+    for track in &tracks {
+        let of: Vec<&Value> = events.iter().filter(|e| e["data"]["track"] == track["track"]).collect();
+        let kinds: Vec<&str> = of.iter().filter_map(|e| e["type"].as_str()).collect();
+        let (first, last) = (of[0], of[of.len() - 1]);
+        assert_eq!(first["type"], "io.watchlistd.appeared.v1", "{kinds:?}");
+        assert_eq!(last["type"], "io.watchlistd.left.v1", "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| kind.contains("appeared") || kind.contains("left")).count(), 2);
+        assert!(of.iter().all(|e| e["data"]["visit"] == first["data"]["visit"]), "{of:?}");
+        assert_eq!(last["data"]["decision"], of[of.len() - 2]["data"]["decision"], "{last}");
     }
 }
 
@@ -242,6 +253,9 @@ fn what_came_before_a_video_breaks_off_is_reported() {
         assert!((20..u64::from(FRAMES)).contains(&frames), "{name}: {frames} frames");
         let (mut some, every) = (lines(&output), lines(&all));
         some.pop();
+        // Who is there when it breaks off leaves then.
+        let leaves = |line: &String| line.contains("\"io.watchlistd.left.v1\"");
+        while some.pop_if(|line| leaves(line)).is_some() {}
         assert!(some.len() >= 2 && every.starts_with(&some), "{name}: {some:?}");
         assert!(some.iter().any(|line| line.contains("\"confirmed\"")), "{name}: {some:?}");
     }

@@ -493,10 +493,28 @@ fn help_and_man_pages_hold_the_prose_of_each_command() {
 }
 
 #[test]
+fn the_schema_of_events_is_the_published_one() {
+    let output = support::watchlistd(["events", "schema"]).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/event-v1.json");
+    assert!(output.stdout == std::fs::read(published).expect("docs/schema"));
+}
+
+#[test]
 fn help_completions_and_man_pages_are_there() {
-    for verb in
-        ["run", "enroll", "check", "status", "detect", "compare", "recognize", "models", "completions", "man"]
-    {
+    for verb in [
+        "run",
+        "enroll",
+        "check",
+        "status",
+        "detect",
+        "compare",
+        "recognize",
+        "models",
+        "events",
+        "completions",
+        "man",
+    ] {
         let output = support::watchlistd([verb, "--help"]).output().expect("it runs");
         assert!(output.status.success() && output.stdout.len() > 200, "{verb} --help");
     }

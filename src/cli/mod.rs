@@ -8,6 +8,7 @@ pub mod context;
 pub mod desk;
 pub mod detect;
 pub mod enroll;
+pub mod events;
 pub mod faces;
 pub mod gallery;
 pub mod input;
@@ -107,6 +108,8 @@ enum Command {
     /// The log is a chain under a key: an entry that was changed, removed or moved is found. It names people only as long as
     /// they are enrolled.
     Audit(audit::AuditArgs),
+    /// Look into the events.
+    Events(events::EventsArgs),
     /// Look after models: prepare their files, and change the one the gallery uses.
     Models(models::ModelsArgs),
     /// Print a completion script for a shell.
@@ -150,6 +153,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Recognize(args) => recognize::run(&args),
         Command::Gallery(args) => gallery::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Events(args) => events::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::base::clock::Moment;
 use crate::config;
-use crate::types::decision::{Decision, Stage, Undecided, Verdict};
+use crate::types::decision::{Notice, Stage, Undecided, Verdict};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
 use crate::types::ids::{IdentityId, ModelId, TrackId};
@@ -16,6 +16,7 @@ use crate::types::matching::{IndexKind, Match};
 use super::evidence::{Evidence, MAX_KEPT, Search, Shot, Weighing};
 use super::judge::{Outcome, fair, judge};
 use super::lists::Rules;
+use super::presence::Arrival;
 use super::publish::Said;
 use super::threshold::Thresholds;
 use super::visits::Visits;
@@ -69,6 +70,12 @@ pub(super) struct Track {
     pub(super) spoken: bool,
     /// True if what it said last was said on another model's evidence, which is gone, and the new one's has not spoken yet.
     pub(super) carried: bool,
+    /// Set once it was said that somebody is there.
+    pub(super) arrived: Option<Arrival>,
+    /// The visit id it appeared with, until something is said under it.
+    pub(super) own: Option<Uuid>,
+    /// The `unknown` or `undecided` that was its last published word.
+    pub(super) word: Option<(Verdict, Uuid)>,
     /// When the track was last heard of, in calls.
     pub(super) touched: u64,
 }
@@ -76,7 +83,7 @@ pub(super) struct Track {
 /// Turns shots into decisions, for all cameras.
 ///
 /// Feed it in order for each track: shots as their embeddings arrive, refusals and drops as they happen, and `ended`
-/// after the last of them (what arrives later is ignored). Every method answers with the decisions to publish.
+/// after the last of them (what arrives later is ignored). Every method answers with what is to be told, in order.
 pub struct Decider {
     pub(super) rules: config::Decide,
     pub(super) thresholds: Thresholds,
@@ -120,12 +127,7 @@ impl Decider {
 
     /// Takes in an embedded shot of a track. `search` is called at most twice, or once for each shot kept when the
     /// gallery has changed since the last one.
-    pub fn shot(
-        &mut self,
-        track: &TrackId,
-        shot: Shot,
-        search: &dyn Fn(&Embedding) -> Match,
-    ) -> Vec<Decision> {
+    pub fn shot(&mut self, track: &TrackId, shot: Shot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
         let mut out = Vec::new();
         let now = shot.captured;
         self.latest = Some(self.latest.map_or(now, |latest| latest.max(now)));
@@ -138,7 +140,7 @@ impl Decider {
     }
 
     /// A crop of the track was not good enough to be embedded.
-    pub fn refused(&mut self, track: &TrackId, refusal: Refusal) -> Vec<Decision> {
+    pub fn refused(&mut self, track: &TrackId, refusal: Refusal) -> Vec<Notice> {
         let mut out = Vec::new();
         let place = Refusal::ALL.iter().position(|r| *r == refusal);
         if let Some(state) = self.track(track, &mut out)
@@ -150,7 +152,7 @@ impl Decider {
     }
 
     /// A crop of the track was good enough and was dropped under load.
-    pub fn dropped(&mut self, track: &TrackId) -> Vec<Decision> {
+    pub fn dropped(&mut self, track: &TrackId) -> Vec<Notice> {
         let mut out = Vec::new();
         if let Some(state) = self.track(track, &mut out) {
             state.dropped = state.dropped.saturating_add(1);
@@ -160,7 +162,7 @@ impl Decider {
 
     /// The track is over, last seen at `last_seen` (not: noticed at). Call it for tracks that counted. Its
     /// embeddings are wiped.
-    pub fn ended(&mut self, track: &TrackId, last_seen: Moment) -> Vec<Decision> {
+    pub fn ended(&mut self, track: &TrackId, last_seen: Moment) -> Vec<Notice> {
         let mut out = Vec::new();
         self.latest = Some(self.latest.map_or(last_seen, |latest| latest.max(last_seen)));
         if self.track(track, &mut out).is_some() {
@@ -172,11 +174,7 @@ impl Decider {
     /// The gallery was replaced: live tracks are searched again, so that who was removed is withdrawn and who was
     /// added is found. If it is searched with another model now, all evidence starts over; what was said holds until there is
     /// enough of the new to say otherwise.
-    pub fn gallery_changed(
-        &mut self,
-        gallery: Gallery,
-        search: &dyn Fn(&Embedding) -> Match,
-    ) -> Vec<Decision> {
+    pub fn gallery_changed(&mut self, gallery: Gallery, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
         let before = std::mem::replace(&mut self.gallery, gallery);
         if before.model != gallery.model {
             for track in self.tracks.values_mut() {
@@ -193,13 +191,13 @@ impl Decider {
         rules: config::Decide,
         thresholds: Thresholds,
         search: &dyn Fn(&Embedding) -> Match,
-    ) -> Vec<Decision> {
+    ) -> Vec<Notice> {
         self.rules = rules;
         self.thresholds = thresholds;
         self.review_all(search)
     }
 
-    fn review_all(&mut self, search: Search<'_>) -> Vec<Decision> {
+    fn review_all(&mut self, search: Search<'_>) -> Vec<Notice> {
         let mut out = Vec::new();
         let with_evidence = self.tracks.iter().filter(|(_, track)| !track.evidence.is_empty());
         let live: Vec<TrackId> = with_evidence.map(|(id, _)| id.clone()).collect();
@@ -221,7 +219,7 @@ impl Decider {
     }
 
     /// The state of a live track, new if it was not heard of before; `None` for one that has ended.
-    fn track(&mut self, track: &TrackId, out: &mut Vec<Decision>) -> Option<&mut Track> {
+    pub(super) fn track(&mut self, track: &TrackId, out: &mut Vec<Notice>) -> Option<&mut Track> {
         if self.ended.contains(track) {
             return None;
         }
@@ -234,9 +232,9 @@ impl Decider {
         Some(state)
     }
 
-    fn evict(&mut self, out: &mut Vec<Decision>) {
+    fn evict(&mut self, out: &mut Vec<Notice>) {
         let oldest = self.tracks.iter().min_by_key(|(_, t)| t.touched).map(|(id, t)| (id.clone(), t));
-        if let Some((id, seen)) = oldest.map(|(id, t)| (id, t.evidence.last_captured().or(self.latest))) {
+        if let Some((id, seen)) = oldest.map(|(id, t)| (id, t.last_heard_of().or(self.latest))) {
             match seen {
                 Some(seen) => self.conclude(&id, seen, out),
                 None => drop(self.tracks.remove(&id)),
@@ -258,7 +256,7 @@ impl Decider {
     }
 
     /// Judges a live track, and publishes what follows.
-    fn review(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
+    fn review(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Notice>) {
         let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
         let held = track.standing.as_ref().map(|s| (s.identity, &s.lists));
@@ -269,7 +267,8 @@ impl Decider {
         let unknown = outcome == Outcome::Unknown;
         self.settle(id, outcome, now, out);
         if unknown && self.tracks.get(id).is_some_and(|t| !t.was_unknown) {
-            let visit = (self.new_id)();
+            let own = self.tracks.get_mut(id).and_then(|track| track.own.take());
+            let visit = own.unwrap_or_else(&mut self.new_id);
             if let Some(track) = self.tracks.get_mut(id) {
                 (track.was_unknown, track.unknown) = (true, Some(visit));
             }
@@ -291,7 +290,7 @@ impl Decider {
     }
 
     /// Judges a track for the last time, strictly, publishes its final verdict and forgets it.
-    fn conclude(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Decision>) {
+    pub(super) fn conclude(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Notice>) {
         let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
         let outcome = judge(&track.evidence, &self.rules, base, None);
@@ -302,9 +301,10 @@ impl Decider {
         let Some(track) = self.tracks.get(id) else { return };
         if !carried && track.standing.is_none() && !(outcome == Outcome::Unknown && track.unknown.is_some()) {
             let verdict = self.verdict_without_identity(track, &outcome);
-            let visit = track.unknown.unwrap_or_else(&mut self.new_id);
+            let visit = track.unknown.or(track.own).unwrap_or_else(&mut self.new_id);
             out.extend(self.decision(id, verdict, visit, last_seen));
         }
+        out.extend(self.departure(id, last_seen));
         self.leave(id, last_seen, out);
         self.tracks.remove(id);
         self.remember_ended(id);

@@ -16,7 +16,7 @@
 //! Rules a consumer can rely on, each tested:
 //! - **Nothing is contradicted silently.** A recognition ends only by `withdrawn` with the same visit id. An `unknown` is
 //!   the one verdict that a later event replaces without a withdrawal, and that event has the same visit id: a
-//!   recognition of the same track, or at its end `undecided`. `withdrawn` is the last event of its visit id.
+//!   recognition of the same track, or at its end `undecided`. `withdrawn` is the last decision under its visit id.
 //! - **The last event of a track is its final verdict.** A `preliminary` that never got enough agreeing shots stays
 //!   `preliminary` if the evidence still supports it at the end: to withdraw it would say something untrue.
 //! - **The final verdict depends on the shots and not on their order** (for one gallery and one policy). While
@@ -36,6 +36,8 @@
 //!   not: who is clearly further away than somebody it is not, is nobody.
 //! - **Lists say what may be said.** Every decision is made and counted; [`crate::types::decision::Decision::publish`] tells
 //!   what an event may hold. Of somebody whose lists publish nothing nothing is said, and such a person is not unknown either.
+//! - **Who appeared leaves, once.** A track that counts begins with `appeared` and ends with one `left`, whatever comes between, and
+//!   after it nothing is said of the track. A `left` tells what holds at the end, as far as lists allow.
 //! - **Only one live track speaks for a visit**; when it ends, the next one may take the visit from preliminary to
 //!   confirmed. When it withdraws, the visit is over, and other live tracks that still hold the identity open a new one.
 
@@ -43,6 +45,7 @@ mod decider;
 mod evidence;
 mod judge;
 pub mod lists;
+mod presence;
 mod publish;
 mod threshold;
 mod visits;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::base::clock::Moment;
-use crate::types::decision::{Decision, Stage, Verdict};
+use crate::types::decision::{Decision, Notice, Stage, Verdict};
 use crate::types::ids::{IdentityId, TrackId};
 use crate::types::matching::{ListRule, Match, Publish};
 
@@ -31,7 +31,7 @@ pub(super) struct Said {
     /// The lists that were named.
     lists: Rules,
     /// The most that events could say.
-    publish: Publish,
+    pub(super) publish: Publish,
 }
 
 impl Said {
@@ -56,7 +56,7 @@ impl Said {
 
 impl Decider {
     /// Brings the track's standing in line with the outcome.
-    pub(super) fn settle(&mut self, id: &TrackId, outcome: Outcome, now: Moment, out: &mut Vec<Decision>) {
+    pub(super) fn settle(&mut self, id: &TrackId, outcome: Outcome, now: Moment, out: &mut Vec<Notice>) {
         let held = self.tracks.get(id).and_then(|t| t.standing.as_ref()).map(|s| s.identity);
         match outcome {
             Outcome::Recognized { identity, lists, stage } => {
@@ -95,7 +95,11 @@ impl Decider {
     /// The track joins the identity's visit, or opens one.
     fn recognize(&mut self, id: &TrackId, identity: IdentityId, lists: Rules, stage: Stage, now: Moment) {
         let Some(track) = self.tracks.get_mut(id) else { return };
-        let own = track.unknown.take().or_else(|| track.spoken.then(&mut self.new_id));
+        // Who has spoken already speaks on under an id of its own: the one it appeared with, unless that is used up.
+        let own = match track.unknown.take() {
+            None if track.spoken => Some(track.own.take().unwrap_or_else(&mut self.new_id)),
+            unknown => unknown,
+        };
         let key: Key = (id.camera.clone(), identity);
         let (visit, corrects) = match self.visits.ongoing(&key, now, self.rules.cooldown) {
             Some(visit) => {
@@ -111,9 +115,40 @@ impl Decider {
         track.standing = Some(Standing { identity, lists, stage, visit, corrects, said: None });
     }
 
+    /// A visit of which nothing was said yet gets the id that its speaker appeared with, if that one has said nothing either: so
+    /// the first that is said joins what appeared. An id is not used up by a visit that ends in silence.
+    fn name_visit(&mut self, id: &TrackId) {
+        let Some(track) = self.tracks.get(id).filter(|track| !track.spoken) else { return };
+        let (Some(standing), Some(own)) = (track.standing.as_ref().filter(|s| !s.corrects), track.own) else {
+            return;
+        };
+        if track.evidence.candidate(standing.identity).is_none() {
+            return;
+        }
+        let key: Key = (id.camera.clone(), standing.identity);
+        let Some(visit) = self.visits.get_mut(&key).filter(|visit| visit.said.is_none()) else { return };
+        let corrects = |track: &Track| track.standing.as_ref().is_some_and(|standing| standing.corrects);
+        let heard =
+            |live: &TrackId| self.tracks.get(live).is_some_and(|track| track.spoken && !corrects(track));
+        if visit.live.iter().any(heard) || speaker(&self.tracks, &visit.live).as_ref() != Some(id) {
+            return;
+        }
+        visit.id = own;
+        for live in &visit.live {
+            let standing = self.tracks.get_mut(live).and_then(|track| track.standing.as_mut());
+            if let Some(standing) = standing.filter(|standing| !standing.corrects) {
+                standing.visit = own;
+            }
+        }
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.own = None;
+        }
+    }
+
     /// Publishes the track's standing, if it has more to say than was said. Of an identity that its search no longer finds
     /// nothing is said: it is no longer in the gallery, and the track's own review takes it back.
-    fn speak(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
+    fn speak(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Notice>) {
+        self.name_visit(id);
         let Some(track) = self.tracks.get(id) else { return };
         let Some(standing) = track.standing.as_ref() else { return };
         let Some(found) = track.evidence.candidate(standing.identity) else { return };
@@ -150,7 +185,7 @@ impl Decider {
     }
 
     /// The track no longer shows the identity, or not for every list that it named.
-    fn withdraw(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Decision>) {
+    fn withdraw(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Notice>) {
         let Some(track) = self.tracks.get(id) else { return };
         let Some(standing) = track.standing.as_ref() else { return };
         let (identity, visit) = (standing.identity, standing.visit);
@@ -177,7 +212,7 @@ impl Decider {
     }
 
     /// Takes the track out of its visit; the next one may have something to say.
-    pub(super) fn leave(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Decision>) {
+    pub(super) fn leave(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Notice>) {
         let Some(standing) = self.tracks.get_mut(id).and_then(|t| t.standing.take()) else { return };
         let key: Key = (id.camera.clone(), standing.identity);
         self.visits.leave(&key, id, last_seen);
@@ -187,9 +222,10 @@ impl Decider {
     }
 
     /// A visit was withdrawn, but `live` tracks still hold the identity: they make a new one.
-    fn reopen(&mut self, key: Key, live: Vec<TrackId>, now: Moment, out: &mut Vec<Decision>) {
+    fn reopen(&mut self, key: Key, live: Vec<TrackId>, now: Moment, out: &mut Vec<Notice>) {
         let Some(first) = speaker(&self.tracks, &live).or_else(|| live.first().cloned()) else { return };
-        let Some(standing) = self.tracks.get_mut(&first).and_then(|t| t.standing.as_mut()) else { return };
+        let Some(track) = self.tracks.get_mut(&first) else { return };
+        let Some(standing) = track.standing.as_mut() else { return };
         // Where all of them publish under ids of their own, the first one's becomes the visit's.
         let id = if standing.corrects { standing.visit } else { (self.new_id)() };
         let said = standing.said.clone().filter(|_| standing.corrects);
@@ -205,14 +241,14 @@ impl Decider {
         self.speak(&first, now, out);
     }
 
-    /// Everything that is needed to say why.
+    /// A decision with everything that is needed to say why.
     pub(super) fn decision(
         &mut self,
         id: &TrackId,
         verdict: Verdict,
         visit: Uuid,
         now: Moment,
-    ) -> Option<Decision> {
+    ) -> Option<Notice> {
         self.tracks.get_mut(id)?.spoken = true;
         let track = self.tracks.get(id)?;
         let evidence = &track.evidence;
@@ -237,7 +273,7 @@ impl Decider {
         let mut behind: Vec<&Shot> = evidence.behind(self.weighing(id)).collect();
         let quality = behind.first().map(|best| best.quality);
         behind.sort_unstable_by_key(|shot| shot.sequence);
-        Some(Decision {
+        let decision = Decision {
             track: id.clone(),
             visit,
             verdict,
@@ -256,7 +292,9 @@ impl Decider {
             model: behind.first().map_or(self.gallery.model, |shot| shot.embedding.model()),
             generation: fused.map_or(self.gallery.generation, |fused| fused.generation),
             index: fused.map_or(self.gallery.index, |fused| fused.index),
-        })
+        };
+        self.tracks.get_mut(id)?.note_word(&decision);
+        Some(Notice::Decided(Box::new(decision)))
     }
 }
 

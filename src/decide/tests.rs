@@ -10,13 +10,14 @@ use uuid::Uuid;
 use super::*;
 use crate::base::clock::Moment;
 use crate::config;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use crate::types::decision::{Decision, Notice, Sight, Stage, ThresholdOrigin, Verdict};
 use crate::types::embedding::Embedding;
 use crate::types::geometry::Rect;
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{Candidate, IndexKind, ListRule, Match, Publish};
 
 mod lists;
+mod presence;
 mod properties;
 mod rules;
 
@@ -120,6 +121,8 @@ struct Scene {
     decider: Decider,
     world: World,
     log: Vec<Decision>,
+    /// The same, with who appeared and left.
+    told: Vec<Notice>,
 }
 
 impl Scene {
@@ -130,7 +133,12 @@ impl Scene {
             Uuid::from_u128(next)
         });
         let thresholds = Thresholds::from_parts(THRESHOLD, rules.threshold, []);
-        Self { decider: Decider::new(rules, thresholds, world.gallery(), new_id), world, log: Vec::new() }
+        Self {
+            decider: Decider::new(rules, thresholds, world.gallery(), new_id),
+            world,
+            log: Vec::new(),
+            told: Vec::new(),
+        }
     }
 
     fn new() -> Self {
@@ -148,6 +156,19 @@ impl Scene {
         self.shot(number, shot((seconds * 1000.0) as u64, seconds, &[(identity, score)], 0.5))
     }
 
+    /// The track begins to count at `seconds`; it was first detected half a second before.
+    fn appear(&mut self, number: u64, seconds: f64) -> Vec<Notice> {
+        let sight = Sight {
+            since: at((seconds - 0.5).max(0.0)),
+            captured: at(seconds),
+            sequence: (seconds * 1000.0) as u64,
+            bbox: Rect::new(0.0, 0.0, 40.0, 50.0),
+        };
+        let made = self.decider.appeared(&track(number), sight);
+        self.note(made.clone());
+        made
+    }
+
     fn end(&mut self, number: u64, seconds: f64) -> Vec<String> {
         let made = self.decider.ended(&track(number), at(seconds));
         self.note(made)
@@ -160,9 +181,11 @@ impl Scene {
         self.note(made)
     }
 
-    fn note(&mut self, made: Vec<Decision>) -> Vec<String> {
-        let texts = made.iter().map(short).collect();
-        self.log.extend(made);
+    fn note(&mut self, made: Vec<Notice>) -> Vec<String> {
+        let decisions: Vec<Decision> = made.iter().filter_map(Notice::decision).cloned().collect();
+        let texts = decisions.iter().map(short).collect();
+        self.log.extend(decisions);
+        self.told.extend(made);
         check_legal(&self.log).unwrap();
         texts
     }

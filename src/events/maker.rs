@@ -1,21 +1,24 @@
 //! From a decision, or a camera's change of state, to an event.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 use uuid::{ContextV7, Uuid};
 
+use super::own::source_of_daemon;
 use super::schema::{
-    Area, CameraData, DATA_SCHEMA, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting, Who,
+    Area, AtCamera, CameraData, DATA_SCHEMA, Data, DecisionName, Event, EventType, Identity, SCHEMA,
+    Sighting, Who,
 };
 use crate::base::clock::Moment;
 use crate::source::{SourceError, StreamInfo};
 use crate::stats::CameraState;
-use crate::types::decision::{Decision, Verdict};
+use crate::types::decision::{Decision, Stage, Undecided, Verdict, Word};
+use crate::types::face::Refusal;
 use crate::types::geometry::Rect;
-use crate::types::ids::CameraId;
+use crate::types::ids::{CameraId, TrackId};
 use crate::types::matching::Publish;
 
 /// Most frame numbers in one event.
@@ -71,7 +74,10 @@ pub struct CameraChange<'a> {
     pub info: Option<&'a StreamInfo>,
 }
 
-/// Makes events and numbers them. One for each run, shared by reference.
+/// Makes events. One for each run, shared by reference.
+///
+/// It numbers them as if the run were a log of its own. That is final where there is no log (a recorded video); the log of the
+/// daemon gives each event its place there with [`Event::place`].
 #[derive(Debug)]
 pub struct EventMaker {
     source: String,
@@ -95,7 +101,7 @@ impl EventMaker {
         let time = to_millis(published.wall);
         let track = &decision.track;
         let said = Said::of(decision);
-        let who = self.who(&track.camera, track.epoch);
+        let at = self.at(&track.camera, track.epoch);
         let skipped = decision.frames.len().saturating_sub(MAX_FRAMES);
         let data = Sighting {
             track: track.to_string(),
@@ -120,11 +126,9 @@ impl EventMaker {
             captured_at: to_millis(decision.captured.wall),
             published_at: time,
             latency_ms: millis(published.since(decision.captured)),
-            who,
+            at,
         };
-        let subject = format!("track/{}/{}", track.epoch, track.number);
-        let (number, data) = (data.sequence, Data::Sighting(Box::new(data)));
-        Some(self.envelope(said.kind, &track.camera, subject, time, number, data))
+        Some(self.of_track(said.kind, track, time, Data::Sighting(Box::new(data))))
     }
 
     /// The event of a camera's change of state that is published at `published`.
@@ -132,7 +136,7 @@ impl EventMaker {
         let time = to_millis(published.wall);
         let size = change.info.and_then(|i| i.size);
         let data = CameraData {
-            who: self.who(change.camera, change.epoch),
+            at: self.at(change.camera, change.epoch),
             state: change.state,
             failure: change.error.map(|e| e.failure.as_str().to_owned()),
             message: change.error.map(|e| e.message.clone()),
@@ -143,29 +147,41 @@ impl EventMaker {
             height: size.map(|s| s.height),
             published_at: time,
         };
-        let number = data.sequence;
-        let data = Data::Camera(Box::new(data));
-        self.envelope(EventType::Camera, change.camera, "camera".to_owned(), time, number, data)
+        let source = format!("{}/{}", self.source, change.camera);
+        self.envelope(EventType::Camera, source, "camera".to_owned(), time, Data::Camera(Box::new(data)))
     }
 
-    fn who(&self, camera: &CameraId, epoch: u32) -> Who {
+    pub(super) fn who(&self) -> Who {
         let sequence = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        Who { schema: SCHEMA, run: self.run, sequence, camera: camera.to_string(), epoch }
+        Who { schema: SCHEMA, log: self.run, sequence, run: self.run }
+    }
+
+    pub(super) fn at(&self, camera: &CameraId, epoch: u32) -> AtCamera {
+        AtCamera { who: self.who(), camera: camera.to_string(), epoch }
+    }
+
+    pub(super) fn of_track(&self, kind: EventType, track: &TrackId, time: Timestamp, data: Data) -> Event {
+        let source = format!("{}/{}", self.source, track.camera);
+        let subject = format!("track/{}/{}", track.epoch, track.number);
+        self.envelope(kind, source, subject, time, data)
+    }
+
+    pub(super) fn of_daemon(&self, kind: EventType, subject: &str, time: Timestamp, data: Data) -> Event {
+        self.envelope(kind, source_of_daemon(&self.source), subject.to_owned(), time, data)
     }
 
     fn envelope(
         &self,
         kind: EventType,
-        camera: &CameraId,
+        source: String,
         subject: String,
         time: Timestamp,
-        number: u64,
         data: Data,
     ) -> Event {
         Event {
             specversion: "1.0".to_owned(),
-            id: self.ids.next(time, number),
-            source: format!("{}/{camera}", self.source),
+            id: self.ids.next(time, data.who().sequence),
+            source,
             kind,
             time,
             subject,
@@ -177,17 +193,25 @@ impl EventMaker {
 }
 
 /// A verdict in the schema's words.
-struct Said {
+pub(super) struct Said {
     kind: EventType,
-    decision: DecisionName,
-    stage: Option<crate::types::decision::Stage>,
-    identity: Option<Identity>,
-    reason: Option<crate::types::decision::Undecided>,
-    refusal: Option<crate::types::face::Refusal>,
+    pub(super) decision: DecisionName,
+    pub(super) stage: Option<Stage>,
+    pub(super) identity: Option<Identity>,
+    pub(super) reason: Option<Undecided>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Said {
     fn of(decision: &Decision) -> Self {
+        Self::new(&decision.verdict, &decision.lists, decision.publish)
+    }
+
+    pub(super) fn of_word(word: &Word) -> Self {
+        Self::new(&word.verdict, &word.lists, word.publish)
+    }
+
+    fn new(verdict: &Verdict, lists: &[Arc<str>], publish: Publish) -> Self {
         let nothing = |kind, decision| Said {
             kind,
             decision,
@@ -196,14 +220,14 @@ impl Said {
             reason: None,
             refusal: None,
         };
-        match &decision.verdict {
+        match verdict {
             Verdict::Recognized { identity, name, external_id, stage } => Said {
                 stage: Some(*stage),
                 identity: Some(Identity {
                     id: *identity,
-                    name: if_named(name, decision.publish),
-                    external_id: if_named(external_id, decision.publish),
-                    lists: decision.lists.iter().map(|list| list.to_string()).collect(),
+                    name: if_named(name, publish),
+                    external_id: if_named(external_id, publish),
+                    lists: lists.iter().map(|list| list.to_string()).collect(),
                 }),
                 ..nothing(EventType::Recognized, DecisionName::Recognized)
             },
@@ -218,7 +242,7 @@ impl Said {
 }
 
 /// What points to a person outside the gallery, where that may be said.
-fn if_named(text: &Option<std::sync::Arc<str>>, publish: Publish) -> Option<String> {
+fn if_named(text: &Option<Arc<str>>, publish: Publish) -> Option<String> {
     text.as_ref().filter(|_| publish == Publish::Name).map(|text| text.to_string())
 }
 
@@ -229,7 +253,7 @@ fn rounded(value: f32, decimals: i32) -> f64 {
     if value.is_finite() { value + 0.0 } else { 0.0 }
 }
 
-fn area(rect: Rect) -> Area {
+pub(super) fn area(rect: Rect) -> Area {
     Area {
         x1: rounded(rect.x1, 1),
         y1: rounded(rect.y1, 1),
@@ -238,11 +262,11 @@ fn area(rect: Rect) -> Area {
     }
 }
 
-fn to_millis(time: Timestamp) -> Timestamp {
+pub(super) fn to_millis(time: Timestamp) -> Timestamp {
     // Fails only within a millisecond of the year 9999's end.
     time.round(Unit::Millisecond).unwrap_or(time)
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,12 +1,16 @@
 //! The event's format: the CloudEvents 1.0 envelope (structured JSON) and our data in it.
 //!
 //! Within schema version 1 fields may be added and none is renamed, removed or given another meaning;
-//! consumers ignore fields they do not know. docs/events.md describes each field.
+//! consumers ignore fields and types they do not know. docs/events.md describes each field.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::json_schema::Time;
+use super::own::{GalleryData, HealthData, LostData};
+use super::presence::{AppearedData, LeftData};
 use crate::stats::CameraState;
 use crate::types::decision::{Stage, ThresholdOrigin, Undecided};
 use crate::types::face::Refusal;
@@ -34,12 +38,36 @@ pub enum EventType {
     /// A camera changed state.
     #[serde(rename = "io.watchlistd.camera.v1")]
     Camera,
+    /// Somebody is there, whoever it is: a track counts from now on.
+    #[serde(rename = "io.watchlistd.appeared.v1")]
+    Appeared,
+    /// Somebody is gone: a track that had appeared is over.
+    #[serde(rename = "io.watchlistd.left.v1")]
+    Left,
+    /// Another gallery is searched from now on.
+    #[serde(rename = "io.watchlistd.gallery.v1")]
+    Gallery,
+    /// The daemon's own state changed, or that of a part of it.
+    #[serde(rename = "io.watchlistd.health.v1")]
+    Health,
+    /// Events are no more.
+    #[serde(rename = "io.watchlistd.lost.v1")]
+    Lost,
 }
 
 impl EventType {
     /// Every type.
-    pub const ALL: [EventType; 4] =
-        [EventType::Recognized, EventType::Unknown, EventType::Undecided, EventType::Camera];
+    pub const ALL: [EventType; 9] = [
+        EventType::Appeared,
+        EventType::Recognized,
+        EventType::Unknown,
+        EventType::Undecided,
+        EventType::Left,
+        EventType::Camera,
+        EventType::Gallery,
+        EventType::Health,
+        EventType::Lost,
+    ];
 
     /// The value of `type`.
     pub const fn as_str(self) -> &'static str {
@@ -48,32 +76,52 @@ impl EventType {
             EventType::Unknown => "io.watchlistd.unknown.v1",
             EventType::Undecided => "io.watchlistd.undecided.v1",
             EventType::Camera => "io.watchlistd.camera.v1",
+            EventType::Appeared => "io.watchlistd.appeared.v1",
+            EventType::Left => "io.watchlistd.left.v1",
+            EventType::Gallery => "io.watchlistd.gallery.v1",
+            EventType::Health => "io.watchlistd.health.v1",
+            EventType::Lost => "io.watchlistd.lost.v1",
         }
+    }
+
+    /// The type that `name` is: as in `type`, or its middle alone, such as `recognized`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name || kind.short() == name)
+    }
+
+    /// The middle of the value of `type`, such as `recognized`: what people write and topics hold.
+    pub fn short(self) -> &'static str {
+        let name = self.as_str();
+        name.strip_prefix("io.watchlistd.").and_then(|name| name.strip_suffix(".v1")).unwrap_or(name)
     }
 }
 
 /// One event. Its fields are those of CloudEvents 1.0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawEvent")]
+#[schemars(!try_from)]
 pub struct Event {
     /// `1.0`
     pub specversion: String,
     /// Unique; a UUIDv7, so that ids sort by time. A consumer that sees one twice drops the second.
     pub id: Uuid,
-    /// `events.source` of the configuration, a slash, and the camera.
+    /// `events.source` of the configuration; of an event of a camera, with a slash and the camera's name.
     pub source: String,
     /// What kind of event.
     #[serde(rename = "type")]
+    #[schemars(with = "String")]
     pub kind: EventType,
     /// When it was published.
+    #[schemars(with = "Time")]
     pub time: Timestamp,
-    /// What it is about, within the source: `track/EPOCH/NUMBER` or `camera`.
+    /// What it is about, within the source: `track/EPOCH/NUMBER`, `camera`, `gallery`, `daemon` or `log`.
     pub subject: String,
     /// `application/json`
     pub datacontenttype: String,
-    /// [`DATA_SCHEMA`]
+    /// Names the schema of the data; there is nothing to fetch.
     pub dataschema: String,
-    /// Our part.
+    /// Our part; what is in it follows from `type`.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub data: Data,
 }
 
@@ -84,19 +132,53 @@ impl Event {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Number of the event within the run of the daemon, from 1.
+    /// Gives it its place: the log took it as number `sequence` of its epoch `log`. Whatever it had before was provisional.
+    pub fn place(&mut self, log: Uuid, sequence: u64) {
+        let who = self.data.who_mut();
+        (who.log, who.sequence) = (log, sequence);
+    }
+
+    /// The epoch of the log that it has its place in.
+    pub fn log(&self) -> Uuid {
+        self.data.who().log
+    }
+
+    /// Its number in that epoch, from 1.
     pub fn sequence(&self) -> u64 {
+        self.data.who().sequence
+    }
+
+    /// The run of the daemon that made it.
+    pub fn run(&self) -> Uuid {
+        self.data.who().run
+    }
+
+    /// The camera, if it is of one.
+    pub fn camera(&self) -> Option<&str> {
         match &self.data {
-            Data::Sighting(data) => data.sequence,
-            Data::Camera(data) => data.sequence,
+            Data::Sighting(data) => Some(&data.camera),
+            Data::Camera(data) => Some(&data.camera),
+            Data::Appeared(data) => Some(&data.at.camera),
+            Data::Left(data) => Some(&data.at.camera),
+            Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => None,
         }
     }
 
-    /// The camera.
-    pub fn camera(&self) -> &str {
+    /// Who is recognised in it, if anybody.
+    pub fn identity(&self) -> Option<&Identity> {
         match &self.data {
-            Data::Sighting(data) => &data.camera,
-            Data::Camera(data) => &data.camera,
+            Data::Sighting(data) => data.identity.as_ref(),
+            Data::Left(data) => data.identity.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same, to take from it what may not be told.
+    pub fn identity_mut(&mut self) -> Option<&mut Identity> {
+        match &mut self.data {
+            Data::Sighting(data) => data.identity.as_mut(),
+            Data::Left(data) => data.identity.as_mut(),
+            _ => None,
         }
     }
 }
@@ -109,10 +191,46 @@ pub enum Data {
     Sighting(Box<Sighting>),
     /// Of `camera`.
     Camera(Box<CameraData>),
+    /// Of `appeared`.
+    Appeared(Box<AppearedData>),
+    /// Of `left`.
+    Left(Box<LeftData>),
+    /// Of `gallery`.
+    Gallery(Box<GalleryData>),
+    /// Of `health`.
+    Health(Box<HealthData>),
+    /// Of `lost`.
+    Lost(Box<LostData>),
+}
+
+impl Data {
+    pub(super) fn who(&self) -> &Who {
+        match self {
+            Data::Sighting(data) => data,
+            Data::Camera(data) => data,
+            Data::Appeared(data) => &data.at,
+            Data::Left(data) => &data.at,
+            Data::Gallery(data) => &data.who,
+            Data::Health(data) => &data.who,
+            Data::Lost(data) => &data.who,
+        }
+    }
+
+    fn who_mut(&mut self) -> &mut Who {
+        match self {
+            Data::Sighting(data) => &mut data.at.who,
+            Data::Camera(data) => &mut data.at.who,
+            Data::Appeared(data) => &mut data.at.who,
+            Data::Left(data) => &mut data.at.who,
+            Data::Gallery(data) => &mut data.who,
+            Data::Health(data) => &mut data.who,
+            Data::Lost(data) => &mut data.who,
+        }
+    }
 }
 
 /// What was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DecisionName {
     /// Somebody who is enrolled; see the stage.
@@ -124,7 +242,7 @@ pub enum DecisionName {
 }
 
 /// An enrolled identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Stable id in the gallery.
     pub id: IdentityId,
@@ -140,7 +258,7 @@ pub struct Identity {
 }
 
 /// A box in the frame, in pixels, to a tenth.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Area {
     /// Left.
     pub x1: f64,
@@ -153,14 +271,25 @@ pub struct Area {
 }
 
 /// Where an event belongs: the same first fields in every event's data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Who {
-    /// [`SCHEMA`]
+    /// Version of the schema of the data: 1.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// The run of the daemon; a restart makes a new one.
-    pub run: Uuid,
-    /// Counts the events of the run from 1; a gap means that an event was lost on its way.
+    /// The epoch of the event log that it has its place in, a UUIDv7. Another one begins where a log is replaced.
+    pub log: Uuid,
+    /// Its number in that epoch, from 1. There is no gap: what is no more is told by an event in its place.
     pub sequence: u64,
+    /// The run of the daemon that made it; a restart makes a new one.
+    pub run: Uuid,
+}
+
+/// The same of an event of a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AtCamera {
+    /// Its place.
+    #[serde(flatten)]
+    pub who: Who,
     /// The camera's name.
     pub camera: String,
     /// The camera's connection, counted from 1 in each run; 0 before the first.
@@ -168,11 +297,11 @@ pub struct Who {
 }
 
 /// Data of `recognized`, `unknown` and `undecided`. What does not apply is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sighting {
     /// Where it belongs.
     #[serde(flatten)]
-    pub who: Who,
+    pub at: AtCamera,
     /// The track, `CAMERA/EPOCH/NUMBER`.
     pub track: String,
     /// Joins every event of one visit of one identity to one camera.
@@ -220,22 +349,24 @@ pub struct Sighting {
     /// Index that answered.
     pub index: IndexKind,
     /// When the frame that led to the decision was captured.
+    #[schemars(with = "Time")]
     pub captured_at: Timestamp,
     /// When the event was published; the same as the envelope's `time`.
+    #[schemars(with = "Time")]
     pub published_at: Timestamp,
     /// From capture to publication in milliseconds, on a clock that never jumps.
     pub latency_ms: u64,
 }
 
 /// Data of `camera`. What does not apply is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CameraData {
     /// Where it belongs.
     #[serde(flatten)]
-    pub who: Who,
+    pub at: AtCamera,
     /// The state it is in now.
     pub state: CameraState,
-    /// Why it is `waiting` or `refused`: a name of [`crate::source::Failure`].
+    /// Why it is `waiting` or `refused`: see docs/events.md for the names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The same for a person; addresses in it are redacted.
@@ -257,10 +388,11 @@ pub struct CameraData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// When the event was published; the same as the envelope's `time`.
+    #[schemars(with = "Time")]
     pub published_at: Timestamp,
 }
 
-impl std::ops::Deref for Sighting {
+impl std::ops::Deref for AtCamera {
     type Target = Who;
 
     fn deref(&self) -> &Who {
@@ -268,11 +400,19 @@ impl std::ops::Deref for Sighting {
     }
 }
 
-impl std::ops::Deref for CameraData {
-    type Target = Who;
+impl std::ops::Deref for Sighting {
+    type Target = AtCamera;
 
-    fn deref(&self) -> &Who {
-        &self.who
+    fn deref(&self) -> &AtCamera {
+        &self.at
+    }
+}
+
+impl std::ops::Deref for CameraData {
+    type Target = AtCamera;
+
+    fn deref(&self) -> &AtCamera {
+        &self.at
     }
 }
 
@@ -297,6 +437,11 @@ impl TryFrom<RawEvent> for Event {
     fn try_from(raw: RawEvent) -> Result<Self, Self::Error> {
         let data = match raw.kind {
             EventType::Camera => Data::Camera(serde_json::from_value(raw.data)?),
+            EventType::Appeared => Data::Appeared(serde_json::from_value(raw.data)?),
+            EventType::Left => Data::Left(serde_json::from_value(raw.data)?),
+            EventType::Gallery => Data::Gallery(serde_json::from_value(raw.data)?),
+            EventType::Health => Data::Health(serde_json::from_value(raw.data)?),
+            EventType::Lost => Data::Lost(serde_json::from_value(raw.data)?),
             EventType::Recognized | EventType::Unknown | EventType::Undecided => {
                 Data::Sighting(serde_json::from_value(raw.data)?)
             }

@@ -12,11 +12,16 @@ use super::*;
 use crate::base::clock::Moment;
 use crate::source::{Failure, SourceError, StreamInfo};
 use crate::stats::CameraState;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Undecided, Verdict};
+use crate::types::decision::{
+    Appearance, Decision, Departure, Sight, Stage, ThresholdOrigin, Undecided, Verdict, Word,
+};
 use crate::types::face::Refusal;
 use crate::types::geometry::{Rect, Size};
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Publish};
+
+mod compatibility;
+mod schema;
 
 const RUN: Uuid = Uuid::from_u128(0x0198_f3c2_7d00_7a10_8000_0000_0000_0001);
 
@@ -124,7 +129,72 @@ fn examples() -> Vec<(&'static str, Event)> {
         ("undecided", sighting(undecided(), at(12_600))),
         ("camera", maker.camera(&failed, at(60_000))),
         ("gone", sighting(gone, at(61_000))),
+        ("appeared", maker.appeared(&appearance(), at(61_030))),
+        ("left", maker.left(&departure(Some(word(recognized(Stage::Confirmed)))), at(64_000))),
+        ("left unnamed", maker.left(&departure(None), at(64_100))),
+        ("gallery", maker.gallery(&gallery_news(), at(65_000))),
+        (
+            "ready",
+            maker.health(
+                HealthChange::of_all(HealthState::Ready, Some("2 cameras, 120 identities")),
+                at(66_000),
+            ),
+        ),
+        (
+            "degraded",
+            maker.health(
+                HealthChange::of_part(HealthState::Degraded, "sink:file", "no space left on the disk"),
+                at(67_000),
+            ),
+        ),
+        ("lost", maker.lost(lost(), at(68_000))),
+        ("not accepted", maker.lost(Lost::not_accepted(12), at(69_000))),
     ]
+}
+
+fn appearance() -> Appearance {
+    let sight = Sight {
+        since: at(60_600),
+        captured: at(61_000),
+        sequence: 1_530,
+        bbox: Rect::new(812.26, 304.0, 931.74, 462.51),
+    };
+    let visit = Uuid::from_u128(0x0198_f3c2_8a11_7bb0_9000_0000_0000_0043);
+    Appearance { track: TrackId { camera: door(), epoch: 2, number: 18 }, visit, sight }
+}
+
+fn word(verdict: Verdict) -> Word {
+    let lists = if matches!(verdict, Verdict::Recognized { .. }) { vec!["vip".into()] } else { Vec::new() };
+    Word { verdict, lists, publish: Publish::Name }
+}
+
+fn departure(word: Option<Word>) -> Departure {
+    let Appearance { track, visit, sight } = appearance();
+    Departure { track, visit, first_seen: sight.since, last_seen: at(62_100), shots: 4, word }
+}
+
+fn gallery_news() -> GalleryNews {
+    let listed = |n: u128, lists: &[&str]| Listed {
+        id: IdentityId(Uuid::from_u128(0x0198_0000_1111_7222_8333_4444_5555_0000 + n)),
+        lists: lists.iter().map(|list| (*list).to_owned()).collect(),
+    };
+    let change = |what, count, identities| GalleryChange { what, count, identities };
+    GalleryNews {
+        generation: 42,
+        identities: 120,
+        templates: 391,
+        model: ModelId(std::array::from_fn(|i| i as u8 * 7)),
+        index: IndexKind::Exact,
+        changes: vec![
+            change(GalleryAction::Added, 2, vec![listed(1, &["vip", "guests"])]),
+            change(GalleryAction::Deactivated, 1, vec![listed(2, &["guests"])]),
+        ],
+    }
+}
+
+fn lost() -> Lost {
+    let (since, until) = (Some(at(1_000).wall), Some(at(9_000).wall));
+    Lost { since, until, ..Lost::range(LostReason::Budget, 4_001, 4_960) }
 }
 
 #[test]
@@ -153,7 +223,8 @@ fn the_envelope_is_a_cloud_event() {
             assert!(json[required].as_str().is_some_and(|s| !s.is_empty()), "{name}: {required}");
         }
         assert_eq!(json["specversion"], "1.0");
-        assert_eq!(json["source"], "/watchlistd/box-7/door");
+        let source = if event.camera().is_some() { "/watchlistd/box-7/door" } else { "/watchlistd/box-7" };
+        assert_eq!(json["source"], source, "{name}");
         // Names of attributes: lower-case letters and digits only, and at most 20 of them.
         for key in json.as_object().expect("object").keys() {
             assert!(key.len() <= 20 && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
@@ -269,6 +340,72 @@ fn sequence_numbers_have_no_gap_and_ids_sort_by_time() {
 }
 
 #[test]
+fn the_log_gives_each_event_its_place() {
+    let log = Uuid::from_u128(0x0198_f3c2_0000_7a10_8000_0000_0000_0007);
+    for (name, mut event) in examples() {
+        assert_eq!((event.log(), event.run()), (RUN, RUN), "{name}: the run, before there is a log");
+        let before = serde_json::to_value(&event).expect("serialises");
+        event.place(log, 4_711);
+        assert_eq!((event.log(), event.sequence(), event.run()), (log, 4_711, RUN));
+        let after = serde_json::to_value(&event).expect("serialises");
+        let first = format!("\"data\":{{\"schema\":1,\"log\":\"{log}\",\"sequence\":4711,\"run\":\"{RUN}\",");
+        assert!(event.to_line().contains(&first), "{name}: {}", event.to_line());
+        for (key, value) in before["data"].as_object().expect("data") {
+            assert!(["log", "sequence"].contains(&key.as_str()) || after["data"][key] == *value, "{key}");
+        }
+        assert_eq!(event.camera(), after["data"].get("camera").and_then(Value::as_str), "{name}");
+        assert_eq!(event.identity().is_some(), after["data"].get("identity").is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_left_says_what_a_decision_may() {
+    let json = |word| serde_json::to_value(maker().left(&departure(word), at(64_000))).expect("serialises");
+    let nobody = json(None);
+    for absent in ["decision", "stage", "identity", "reason", "refusal"] {
+        assert!(nobody["data"].get(absent).is_none(), "{absent}");
+    }
+    assert_eq!(nobody["data"]["duration_ms"], 1_500);
+    let named = json(Some(word(recognized(Stage::Confirmed))));
+    assert_eq!(named["data"]["identity"]["name"], "Ada Lovelace");
+    let pseudonym = Word { publish: Publish::Pseudonym, ..word(recognized(Stage::Confirmed)) };
+    let pseudonym = json(Some(pseudonym));
+    assert!(pseudonym["data"]["identity"]["id"].is_string());
+    assert!(!pseudonym.to_string().contains("Ada") && !pseudonym.to_string().contains("HR-1815"));
+}
+
+#[test]
+fn the_log_tells_of_a_loss_without_a_maker() {
+    let made = maker().lost(lost(), at(68_000));
+    let mut event = Event::lost("/watchlistd/box-7/", RUN, lost(), at(68_000), made.id);
+    assert_eq!((event.sequence(), event.log()), (0, RUN), "before it has its place");
+    event.place(made.log(), made.sequence());
+    assert_eq!(event, made);
+    assert_eq!(Event::lost("/", RUN, lost(), at(0), RUN).source, "/", "no event is without a source");
+    assert_eq!(lost().count, 960, "both ends are of the range");
+}
+
+#[test]
+fn a_type_is_found_by_either_name() {
+    for kind in EventType::ALL {
+        assert_eq!(EventType::named(kind.as_str()), Some(kind));
+        assert_eq!(EventType::named(kind.short()), Some(kind));
+    }
+    assert_eq!(EventType::Recognized.short(), "recognized");
+    assert_eq!(EventType::named("recognised"), None);
+}
+
+#[test]
+fn a_batch_is_an_array_of_the_events_in_order() {
+    let events: Vec<Event> = examples().into_iter().map(|(_, event)| event).collect();
+    for count in 0..=events.len() {
+        let lines: Vec<String> = events.iter().take(count).map(Event::to_line).collect();
+        let read: Vec<Event> = serde_json::from_str(&cloud::batch(&lines)).expect("an array");
+        assert_eq!(read, events[..count]);
+    }
+}
+
+#[test]
 fn numbered_ids_are_the_same_each_time() {
     assert_eq!(examples(), examples());
 }
@@ -326,7 +463,8 @@ fn the_examples_in_the_documentation_are_made_by_the_program() {
             assert_eq!(&text[start..end], block, "{name}: run the tests with UPDATE_DOCS=1");
         }
     }
-    for name in ["recognized", "gone", "undecided", "camera"] {
+    let shown = ["appeared", "recognized", "gone", "undecided", "left", "camera", "gallery", "ready", "lost"];
+    for name in shown {
         assert!(text.contains(&format!("<!-- example: {name} -->")), "{name} has no example");
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -340,7 +478,8 @@ fn every_field_is_documented() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).expect("docs");
     for (name, event) in examples() {
         let json = serde_json::to_value(&event).expect("serialises");
-        for object in [&json, &json["data"], &json["data"]["identity"], &json["data"]["bbox"]] {
+        let data = &json["data"];
+        for object in [&json, data, &data["identity"], &data["bbox"], &data["changes"][0]] {
             for key in object.as_object().into_iter().flat_map(|o| o.keys()) {
                 assert!(text.contains(&format!("`{key}`")), "{name}: `{key}` is not documented");
             }
@@ -352,7 +491,10 @@ fn every_field_is_documented() {
         s.as_str()
     });
     let refusals = Refusal::ALL.map(Refusal::as_str);
-    for word in kinds.into_iter().chain(states).chain(refusals) {
+    let own = GalleryAction::ALL.map(GalleryAction::as_str).into_iter();
+    let own =
+        own.chain(HealthState::ALL.map(HealthState::as_str)).chain(LostReason::ALL.map(LostReason::as_str));
+    for word in kinds.into_iter().chain(states).chain(refusals).chain(own) {
         assert!(text.contains(&format!("`{word}`")), "`{word}` is not documented");
     }
 }

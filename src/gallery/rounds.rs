@@ -53,6 +53,11 @@ impl Rounds {
         self.look_at_reviews();
     }
 
+    /// True while looks fail: what is due is tried again and again.
+    pub fn failing(&self) -> bool {
+        self.failing
+    }
+
     /// Identities whose review date had come at the last look.
     pub fn reviews_due(&self) -> u64 {
         self.reviews

@@ -17,6 +17,7 @@ use crate::align::Aligner;
 use crate::base::clock::Moment;
 use crate::track::shots::{Offer, ShotSelector};
 use crate::track::{Ended, Sighting, Tracker};
+use crate::types::decision::Sight;
 use crate::types::face::{Detection, FaceCrop, Refusal};
 use crate::types::frame::Frame;
 use crate::types::ids::{CameraId, ModelId, TrackId};
@@ -35,6 +36,8 @@ pub enum Finding {
         /// True once for each track: when it begins to count.
         first: bool,
     },
+    /// A track begins to count; once for each, before its first shot.
+    Appeared(TrackId, Sight),
     /// Embed this.
     Shot(Shot),
     /// A face that is not good enough. `confirmed` is false while its track may still be a false alarm.
@@ -81,6 +84,8 @@ struct Epoch {
 
 /// What is remembered of one track.
 struct Memory {
+    /// Its first detection.
+    since: Moment,
     selector: ShotSelector<Shot>,
     confirmed: bool,
     shots: u32,
@@ -190,6 +195,7 @@ impl Epoch {
     ) {
         let track = &sighting.track;
         let memory = self.tracks.entry(track.clone()).or_insert_with(|| Memory {
+            since: frame.captured,
             selector: ShotSelector::new(&self.tuning.track),
             confirmed: false,
             shots: 0,
@@ -205,6 +211,11 @@ impl Epoch {
             confirmed: memory.confirmed,
             first,
         });
+        if first {
+            let (since, captured, sequence) = (memory.since, frame.captured, frame.sequence);
+            let sight = Sight { since, captured, sequence, bbox: detection.bbox };
+            findings.push(Finding::Appeared(track.clone(), sight));
+        }
         let crop = match cut(&self.aligner, &self.tuning, frame, detection) {
             Ok(crop) => crop,
             Err(refusal) => {

@@ -13,7 +13,7 @@ use crate::decide::{self, Decider, Gallery, NewVisitId, Thresholds};
 use crate::gallery::{GallerySnapshot, SharedGallery};
 use crate::stats::CropDrop;
 use crate::stats::counter::Timing;
-use crate::types::decision::Decision;
+use crate::types::decision::{Notice, Sight};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
 use crate::types::ids::TrackId;
@@ -22,6 +22,8 @@ use crate::types::matching::Match;
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
 #[derive(Debug)]
 pub enum Message {
+    /// A track began to count. Before anything else of it.
+    Appeared(TrackId, Sight),
     /// A shot was embedded.
     Embedded(Shot, Embedding),
     /// A shot was dropped.
@@ -97,9 +99,9 @@ impl Judge {
         self
     }
 
-    /// Takes a message; answers what is decided. Whatever the message, a new gallery snapshot comes first: nothing that is decided
+    /// Takes a message; answers what is to be told. Whatever the message, a new gallery snapshot comes first: nothing that is decided
     /// after it was swapped in names somebody who is no longer in it.
-    pub fn hear(&mut self, message: Message) -> Vec<Decision> {
+    pub fn hear(&mut self, message: Message) -> Vec<Notice> {
         // Before the snapshot: a switch puts its snapshot into use first, so that this threshold is never of a later model than what
         // is searched. Of an earlier one it may be, while nothing is embedded by the later one yet.
         let threshold = self.fittings.as_ref().map(|fittings| fittings.current().threshold);
@@ -138,6 +140,7 @@ impl Judge {
                 decisions.extend(self.close(&track, closed));
                 decisions
             }
+            Message::Appeared(track, sight) => self.decider.appeared(&track, sight),
             Message::Refused(track, refusal) => self.decider.refused(&track, refusal),
             Message::Ended { track, at, shots } => {
                 let closed = self.ledger.ended(&track, shots, at);
@@ -152,7 +155,12 @@ impl Judge {
         decisions
     }
 
-    fn look_up(&mut self, snapshot: &GallerySnapshot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Decision> {
+    /// Nobody sends any more: what is still open is over.
+    pub fn finish(&mut self) -> Vec<Notice> {
+        self.decider.finish()
+    }
+
+    fn look_up(&mut self, snapshot: &GallerySnapshot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
         let now = described(snapshot);
         if std::mem::replace(&mut self.searched, now) == now {
             return Vec::new();
@@ -160,7 +168,7 @@ impl Judge {
         self.decider.gallery_changed(now, search)
     }
 
-    fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Decision> {
+    fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
         let Policy { rules, thresholds } = self.policy.clone();
         let thresholds = match self.model_threshold {
             Some(threshold) => thresholds.with_model(threshold),
@@ -169,7 +177,7 @@ impl Judge {
         self.decider.policy_changed(rules, thresholds, search)
     }
 
-    fn close(&mut self, track: &TrackId, closed: Option<Moment>) -> Vec<Decision> {
+    fn close(&mut self, track: &TrackId, closed: Option<Moment>) -> Vec<Notice> {
         closed.map_or_else(Vec::new, |last_seen| self.decider.ended(track, last_seen))
     }
 }

@@ -19,6 +19,7 @@ use super::judge::{Judge, Message, Policy};
 use super::lane::Lane;
 use super::outlet::Outlet;
 use super::pool::{Batching, Pool};
+use super::roll::Roll;
 use super::succession::LiveEmbedders;
 use super::tuning::Tuning;
 use super::worker::Worker;
@@ -31,7 +32,7 @@ use crate::config::diff::{CameraChange, Changes};
 use crate::config::{Camera, Config};
 use crate::daemon::watchdog::{Beat, Heartbeats};
 use crate::err;
-use crate::events::EventMaker;
+use crate::events::{EventMaker, HealthChange, HealthState};
 use crate::gallery::GallerySnapshot;
 use crate::gallery::custody::Custody;
 use crate::gallery::rounds::Rounds;
@@ -40,7 +41,7 @@ use crate::infer::models::Models;
 use crate::sinks::Publisher;
 use crate::source::supervisor::{Handle, Opener, Supervisor};
 use crate::stats::{Stats, recognising_within};
-use crate::types::decision::Decision;
+use crate::types::decision::{Decision, Notice};
 use crate::types::ids::{CameraId, ModelId};
 
 /// How long a reload waits for a camera that it closes.
@@ -289,9 +290,22 @@ fn start_decider(
                 Message::Embedded(shot, _) => Some(shot.captured),
                 _ => None,
             };
-            beat.work(|| judge.hear(message).iter().for_each(|decision| announce(decision, shot, &around)));
+            beat.work(|| judge.hear(message).iter().for_each(|notice| tell(notice, shot, &around)));
         }
+        // The workers are gone. Whose end none of them told, as one was stuck, is over all the same.
+        beat.work(|| judge.finish().iter().for_each(|notice| tell(notice, None, &around)));
     })
+}
+
+/// Publishes what is known of a track; see [`announce`] for decisions.
+fn tell(notice: &Notice, shot: Option<Moment>, around: &Surroundings) {
+    let now = around.clock.now();
+    let event = match notice {
+        Notice::Appeared(appearance) => around.maker.appeared(appearance, now),
+        Notice::Decided(decision) => return announce(decision, shot, around),
+        Notice::Left(departure) => around.maker.left(departure, now),
+    };
+    around.publisher.publish(event);
 }
 
 /// Publishes a decision, where the lists of who was recognised allow it, and counts it in any case. Its latency counts if `shot`, captured then, led to it: a verdict at a track's end
@@ -313,25 +327,45 @@ fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopp
     let (stopper, stop) = shutdown::channel();
     let beat = around.heartbeats.register("gallery", budget::GALLERY_STUCK);
     let around = around.clone();
-    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge))?;
+    // Before the thread begins, so that no change is missed.
+    let roll = Roll::of(&around.custody.shared.current());
+    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge, roll))?;
     Ok((stopper, thread))
 }
 
-fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>) {
+fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>, mut roll: Roll) {
     let mut rounds = Rounds::new(around.custody.clone());
+    let mut failing = false;
     loop {
         select! {
             recv(around.custody.swaps) -> _ => {
                 let snapshot = around.custody.shared.current();
                 note_gallery(&snapshot, &around.custody.warnings(), &around.stats);
                 let _ = judge.send(Message::Gallery);
+                if let Some(news) = beat.work(|| roll.call(&snapshot)) {
+                    around.publisher.publish(around.maker.gallery(&news, around.clock.now()));
+                }
             },
             recv(stop.closed()) -> _ => return,
             default(rounds.wait()) => {}
         }
         beat.work(|| rounds.look());
+        if std::mem::replace(&mut failing, rounds.failing()) != rounds.failing() {
+            note_health_of_gallery(rounds.failing(), around);
+        }
         around.stats.gallery.reviews_due(rounds.reviews_due());
     }
+}
+
+/// The log says why; the message of an event goes to whoever reads events.
+fn note_health_of_gallery(failing: bool, around: &Surroundings) {
+    let change = if failing {
+        let message = "the gallery cannot be kept up to date: who is due to begin or end waits; see the log";
+        HealthChange::of_part(HealthState::Degraded, "gallery", message)
+    } else {
+        HealthChange::of_part(HealthState::Recovered, "gallery", "the gallery is kept up to date again")
+    };
+    around.publisher.publish(around.maker.health(change, around.clock.now()));
 }
 
 /// Counts and logs the snapshot in use.

@@ -20,6 +20,7 @@ pub mod offline;
 pub mod outlet;
 pub mod pool;
 pub mod queue;
+pub mod roll;
 pub mod succession;
 pub mod tuning;
 pub mod worker;

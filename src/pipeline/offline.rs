@@ -32,7 +32,7 @@ use crate::infer::models::Models;
 use crate::source::sampler::Sampler;
 use crate::source::{Failure, Next, Source, SourceError};
 use crate::stats::CropDrop;
-use crate::types::decision::Decision;
+use crate::types::decision::Notice;
 use crate::types::embedding::Embedding;
 use crate::types::face::Detection;
 use crate::types::frame::Frame;
@@ -69,8 +69,8 @@ pub trait Observer {
     fn frame(&mut self, frame: &Frame, sightings: &[Sighting]);
     /// A shot of the track was embedded.
     fn embedded(&mut self, track: &TrackId);
-    /// Something was decided.
-    fn decision(&mut self, decision: &Decision);
+    /// Somebody appeared or left, or something was decided.
+    fn notice(&mut self, notice: &Notice);
 }
 
 /// What went through.
@@ -357,6 +357,7 @@ impl Run<'_> {
         for finding in findings {
             match finding {
                 Finding::Seen { first, .. } => self.totals.tracks += u64::from(first),
+                Finding::Appeared(track, sight) => self.ready(Message::Appeared(track, sight)),
                 Finding::Shot(shot) => {
                     let number = self.first_entry + self.timeline.len() as u64;
                     self.timeline.push_back(Entry::Waiting);
@@ -382,8 +383,8 @@ impl Run<'_> {
             if let Message::Embedded(shot, _) = &*message {
                 self.observer.embedded(&shot.track);
             }
-            for decision in self.judge.hear(*message) {
-                self.observer.decision(&decision);
+            for notice in self.judge.hear(*message) {
+                self.observer.notice(&notice);
             }
         }
     }

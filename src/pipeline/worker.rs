@@ -127,6 +127,7 @@ impl Worker {
             match finding {
                 Finding::Seen { first: true, .. } => lane.stats().tracks_started.add(1),
                 Finding::Seen { .. } => {}
+                Finding::Appeared(track, sight) => self.tell(Message::Appeared(track, sight)),
                 Finding::Shot(shot) => {
                     self.pool.submit([shot]).into_iter().for_each(|d| self.report_drop(d));
                     self.stats.inference.queue.set(self.pool.waiting_shots() as u64);

@@ -1,5 +1,6 @@
 //! The closed sets of names that counters are split by.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counter::Label;
@@ -8,8 +9,9 @@ use crate::types::face::Refusal;
 
 /// What a camera's supervisor is doing. Whether anything is *recognised* is a state of its own:
 /// see [`CameraStats::recognising`](super::CameraStats::recognising).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(description = "What is being done to get a camera's frames.")]
 pub enum CameraState {
     /// Opening the stream; no frame yet.
     Connecting,

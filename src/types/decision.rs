@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::face::Refusal;
@@ -11,7 +12,7 @@ use crate::base::clock::Moment;
 use crate::types::geometry::Rect;
 
 /// How sure a recognition is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The score and margin suffice; not enough shots agree yet.
@@ -23,7 +24,7 @@ pub enum Stage {
 }
 
 /// Why nothing could be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Undecided {
     /// No shot was good enough to embed.
@@ -62,7 +63,7 @@ pub enum Verdict {
 }
 
 /// Where a threshold came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ThresholdOrigin {
     /// A list's setting.
@@ -116,4 +117,77 @@ pub struct Decision {
     pub generation: u64,
     /// Index that answered.
     pub index: IndexKind,
+}
+
+/// What the decider tells of a track. Each that begins with `Appeared` ends with exactly one `Left`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// Somebody is there.
+    Appeared(Appearance),
+    /// What is decided of them.
+    Decided(Box<Decision>),
+    /// They are gone.
+    Left(Box<Departure>),
+}
+
+impl Notice {
+    /// The decision, if it is one.
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Notice::Decided(decision) => Some(decision),
+            Notice::Appeared(_) | Notice::Left(_) => None,
+        }
+    }
+}
+
+/// How a track was seen when it began to count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sight {
+    /// Its first detection.
+    pub since: Moment,
+    /// When the frame was captured in which it began to count.
+    pub captured: Moment,
+    /// That frame's sequence number within the epoch.
+    pub sequence: u64,
+    /// The face's box in it, in pixels.
+    pub bbox: Rect,
+}
+
+/// A track began to count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Appearance {
+    /// The track.
+    pub track: TrackId,
+    /// The visit id that it begins with. If it turns out to be somebody whose visit goes on, what is said later has that one's.
+    pub visit: uuid::Uuid,
+    /// How it was seen.
+    pub sight: Sight,
+}
+
+/// A track that had appeared is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Departure {
+    /// The track.
+    pub track: TrackId,
+    /// The visit id of its last word; the one it appeared with, if nothing was said.
+    pub visit: uuid::Uuid,
+    /// Its first detection.
+    pub first_seen: Moment,
+    /// Its last detection.
+    pub last_seen: Moment,
+    /// Shots embedded.
+    pub shots: u32,
+    /// What holds of it at its end. `None` if that may not be said.
+    pub word: Option<Word>,
+}
+
+/// A verdict as far as events may tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Word {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Of a recognition: the lists for which it is one, the highest priority first.
+    pub lists: Vec<Arc<str>>,
+    /// What events may say of it; never nothing.
+    pub publish: Publish,
 }

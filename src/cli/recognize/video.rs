@@ -25,7 +25,7 @@ use crate::pipeline::tuning::Tuning;
 use crate::source::gst;
 use crate::source::gst::writer::VideoWriter;
 use crate::source::{Failure, Next, Source, SourceError};
-use crate::types::decision::{Decision, Verdict};
+use crate::types::decision::{Decision, Notice, Verdict};
 use crate::types::frame::{Frame, RgbImage};
 use crate::types::ids::{CameraId, TrackId};
 use crate::{bail, err};
@@ -199,6 +199,24 @@ impl Observer for Scribe {
         }
     }
 
+    fn notice(&mut self, notice: &Notice) {
+        // As the daemon would publish it; the tracks of the last line name everybody.
+        let event = match notice {
+            Notice::Appeared(appearance) => Some(self.maker.appeared(appearance, appearance.sight.captured)),
+            Notice::Decided(decision) => {
+                self.decision(decision);
+                self.maker.decision(decision, decision.captured)
+            }
+            Notice::Left(departure) => Some(self.maker.left(departure, departure.last_seen)),
+        };
+        if let Some(event) = event {
+            let written = output::json(&event);
+            self.note(written);
+        }
+    }
+}
+
+impl Scribe {
     fn decision(&mut self, decision: &Decision) {
         if let Some(record) = self.tracks.get_mut(&decision.track) {
             let (said, identity) = in_words(&decision.verdict);
@@ -206,11 +224,6 @@ impl Observer for Scribe {
             record.report.identity = identity;
             record.report.lists = decision.lists.clone();
             record.report.score = decision.score;
-        }
-        // As the daemon would publish it; the tracks of the last line name everybody.
-        if let Some(event) = self.maker.decision(decision, decision.captured) {
-            let written = output::json(&event);
-            self.note(written);
         }
     }
 }

@@ -164,7 +164,8 @@ impl Scene {
     fn work(&mut self) -> Vec<Decision> {
         self.pool.ring(&self.lane);
         assert!(self.pool.settle(Duration::from_secs(60)), "the worker is stuck");
-        self.heard.try_iter().flat_map(|message| self.judge.hear(message)).collect()
+        let told = self.heard.try_iter().flat_map(|message| self.judge.hear(message));
+        told.filter_map(|notice| notice.decision().cloned()).collect()
     }
 
     fn steps(&mut self, count: usize) -> Vec<Decision> {
