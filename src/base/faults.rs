@@ -20,6 +20,12 @@ pub const POINTS: &[&str] = &[
     "commit.rows",
     "commit.wiped",
     "enrol.examined",
+    "events.committed",
+    "events.group",
+    "events.salvaged",
+    "events.set-aside",
+    "events.told",
+    "events.written",
     // Called only by the tests of this module's own work.
     "faults.first",
     "faults.second",

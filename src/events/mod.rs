@@ -2,18 +2,33 @@
 //!
 //! ```text
 //!   Decision ─────┐                      one envelope, one data schema each
-//!   camera state ─┴─▶ EventMaker ─▶ Event { CloudEvents 1.0 | data } ─▶ one line of JSON ─▶ sinks
-//!                     run, sequence, id
+//!   camera state ─┴─▶ EventMaker ─▶ Event { CloudEvents 1.0 | data } ─▶ log ─▶ one line of JSON ─▶ sinks
+//!                     run, id                                         gives it its place: epoch, sequence
 //! ```
 //!
 //! An event holds neither pixels nor a vector, and enough to act on without asking back. docs/events.md has
 //! every field.
 
+pub mod cloud;
+mod json_schema;
+pub mod log;
 mod maker;
+mod own;
+mod presence;
 mod schema;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
+pub use json_schema::{SCHEMA_FILE, json_schema};
 pub use maker::{CameraChange, EventMaker, Ids};
-pub use schema::{Area, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting, Who};
+pub use own::{
+    GalleryAction, GalleryChange, GalleryData, GalleryNews, HealthChange, HealthData, HealthState, Listed,
+    Lost, LostData, LostReason,
+};
+pub use presence::{AppearedData, LeftData};
+pub use schema::{
+    Area, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting, Who,
+};

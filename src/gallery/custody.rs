@@ -13,7 +13,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
 
+use super::crypt::Key;
 use super::keeper::{Keeper, Model, Offered, Opening, Thresholds, hold, try_hold};
+use super::keyring::KeyRing;
 use super::life::{self, Reviews};
 use super::lock::Holder;
 use super::shared::SharedGallery;
@@ -79,6 +81,12 @@ impl Custody {
         let (shared, embedders) = (keeper.shared(), keeper.embedders());
         let keeper = Arc::new(Mutex::new(keeper));
         Ok(Self { keeper, shared, swaps, told, warnings, thresholds: Arc::default(), embedders })
+    }
+
+    /// The key of the event log, and the identities' keys for it.
+    pub fn for_events(&self) -> (Key, KeyRing) {
+        let keeper = hold(&self.keeper);
+        (keeper.events_key(), keeper.ring())
     }
 
     /// What an operator should know of the snapshots that came into use since this was asked.

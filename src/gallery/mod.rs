@@ -16,6 +16,7 @@ pub mod dates;
 pub mod enrol;
 pub mod escrow;
 pub mod keeper;
+pub mod keyring;
 pub mod life;
 pub mod list;
 pub mod lock;

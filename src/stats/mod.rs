@@ -197,12 +197,20 @@ pub struct EventStats {
     pub overflowed: Counter,
     /// Events that wait.
     pub queue: Gauge,
+    /// Events that a required sink never had, because the log reached its budget.
+    pub lost: Counter,
+    /// Bytes of the log that hold something.
+    pub bytes: Gauge,
+    /// Transactions that brought events into the log: each is one wait for the disk.
+    pub commits: Counter,
+    /// 1 while the log cannot be written.
+    pub log_failing: Gauge,
 }
 
 impl EventStats {
     /// Counters for a sink; the publisher calls it once for each.
-    pub fn add_sink(&self, name: &'static str) -> Arc<SinkStats> {
-        let sink = Arc::new(SinkStats { name, ..Default::default() });
+    pub fn add_sink(&self, name: &str) -> Arc<SinkStats> {
+        let sink = Arc::new(SinkStats { name: name.to_owned(), ..Default::default() });
         self.sinks.write().unwrap_or_else(PoisonError::into_inner).push(sink.clone());
         sink
     }
@@ -222,19 +230,23 @@ impl EventStats {
 /// Counters of one sink.
 #[derive(Debug, Default)]
 pub struct SinkStats {
-    name: &'static str,
-    /// Events written.
+    name: String,
+    /// Events that it has taken.
     pub written: Counter,
-    /// Events it could not write.
+    /// Events that it refused for good, or lost.
     pub lost: Counter,
-    /// 1 while the last write failed.
+    /// Attempts that failed.
+    pub failures: Counter,
+    /// Sequences of the log that it has not had yet.
+    pub behind: Gauge,
+    /// 1 while the last attempt failed.
     pub failing: Gauge,
 }
 
 impl SinkStats {
     fn snapshot(&self) -> SinkSnapshot {
         SinkSnapshot {
-            name: self.name.to_owned(),
+            name: self.name.clone(),
             written: self.written.get(),
             lost: self.lost.get(),
             healthy: self.failing.get() == 0,

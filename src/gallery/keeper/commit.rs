@@ -165,6 +165,7 @@ impl Keeper {
             match identity {
                 IdentityChange::Add(identity) | IdentityChange::Put(identity) => {
                     self.schedule.set(identity.id, &identity.record, identity.standing);
+                    self.ring.put(&identity);
                     let known = self.directory.remove(identity.id);
                     let (templates, crops) = known.map(|e| (e.templates, e.crops)).unwrap_or_default();
                     self.directory.put(Entry { identity, templates, crops });
@@ -199,6 +200,7 @@ impl Keeper {
         for id in removed_people {
             self.directory.remove(id);
             self.schedule.remove(id);
+            self.ring.remove(id);
         }
     }
 

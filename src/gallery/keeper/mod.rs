@@ -51,6 +51,8 @@ pub use verify::Damaged;
 
 use super::audit::{Chain, HeadFile, Problem};
 use super::command::{Actor, Command, Desk, Progress, Reply};
+use super::crypt::Key;
+use super::keyring::KeyRing;
 use super::life::Schedule;
 use super::lock::Lock;
 use super::master::KeySource;
@@ -89,6 +91,7 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     on_swap: Box<dyn Fn(Seen) + Send>,
     embedders: Offered,
+    ring: KeyRing,
     /// True while something that was destroyed may still be in the write-ahead log.
     owes_wipe: bool,
     /// True after a command panicked and the store could not be read again.
@@ -108,6 +111,16 @@ impl Keeper {
     /// Where other models come from, once somebody sets it: whoever does need not wait for the keeper.
     pub fn embedders(&self) -> Offered {
         self.embedders.clone()
+    }
+
+    /// The identities' keys, for the event log.
+    pub fn ring(&self) -> KeyRing {
+        self.ring.clone()
+    }
+
+    /// The key that binds the event log. It is the gallery's, and another one only in another gallery.
+    pub fn events_key(&self) -> Key {
+        self.store.keys().events()
     }
 
     /// From now on other models can be had, which a switch needs.

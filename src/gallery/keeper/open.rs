@@ -14,6 +14,7 @@ use crate::err;
 use crate::gallery::audit::{Action, Chain, Draft, HeadFile, HeadState, SealedPart, compare};
 use crate::gallery::command::Actor;
 use crate::gallery::crypt::Key;
+use crate::gallery::keyring::KeyRing;
 use crate::gallery::life::Schedule;
 use crate::gallery::list::List;
 use crate::gallery::lock::{Holder, Lock};
@@ -133,6 +134,12 @@ pub(super) const NO_MODEL: Model =
 /// The setting that remembers of which schema the audit log says that the store is.
 const SCHEMA: &str = "schema";
 
+fn ring_of(directory: &Directory) -> KeyRing {
+    let ring = KeyRing::default();
+    ring.replace(directory.iter().map(|entry| &entry.identity));
+    ring
+}
+
 impl Keeper {
     /// Opens a gallery, which is made if there is none. `on_swap` is told of every snapshot that comes into use, the first one
     /// included.
@@ -180,6 +187,7 @@ impl Keeper {
             schedule: Schedule::default(),
             shared: Arc::new(SharedGallery::new(snapshot)),
             store,
+            ring: ring_of(&directory),
             directory,
             chain,
             model,
@@ -224,6 +232,7 @@ impl Keeper {
             Ok((directory, model, tables.last_audit_row()?, loaded))
         })?;
         (self.directory, self.model) = (directory, model);
+        self.ring.replace(self.directory.iter().map(|entry| &entry.identity));
         self.chain = Chain::resume(self.store.keys().audit.clone(), last.as_ref());
         self.set_schedule();
         let snapshot = Arc::new(snapshot);
@@ -333,7 +342,13 @@ impl Keeper {
         super::forget::plan_pictures(&self.directory, &gone, &mut change);
         for id in back {
             tracing::warn!(identity = %id, "was forgotten and had come back with an older store: forgotten again");
-            super::forget::plan(&self.directory, id, Some("came back with an older store"), &mut change)?;
+            super::forget::plan(
+                &self.directory,
+                id,
+                Some("came back with an older store"),
+                &[],
+                &mut change,
+            )?;
         }
         // The list has them already.
         let forgotten = std::mem::take(&mut change.forgotten);

@@ -97,7 +97,7 @@ impl Keeper {
                     .with("replaced_head", replaced.to_string()),
             );
             for id in gone {
-                forget::plan(&directory, *id, Some("was forgotten since the backup"), &mut change)?;
+                forget::plan(&directory, *id, Some("was forgotten since the backup"), &[], &mut change)?;
             }
             let pictures = own.iter().chain(&held.forgotten).flat_map(|f| &f.templates).copied().collect();
             forget::plan_pictures(&directory, &pictures, &mut change);
@@ -150,6 +150,7 @@ impl Keeper {
             Ok((Directory::read(tables)?, read_model(tables)?, snapshot, warnings))
         })?;
         self.directory = directory;
+        self.ring.replace(self.directory.iter().map(|entry| &entry.identity));
         self.schedule = Schedule::default();
         for entry in self.directory.iter() {
             self.schedule.set(entry.identity.id, &entry.identity.record, entry.identity.standing);

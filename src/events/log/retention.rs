@@ -1,0 +1,174 @@
+//! What goes, and when: by age and list, and at the budget.
+//!
+//! ```text
+//!   first ─────────────── delivered ──────────── last
+//!   │ every required sink has had these │ these not │
+//!   too old ─▶ gone (`expired`)          kept, whatever their age
+//!   at the budget: the oldest go first ─▶ then the oldest of these, and a loss event stands in their place
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::draft::Draft;
+use super::loss::Teller;
+use super::ring::Ring;
+use super::row::LOST;
+use super::row::Row;
+use super::store::{Cursor, signed, unsigned};
+use crate::base::error::Result;
+use crate::events::{Lost, LostReason};
+
+/// Bytes of the budget that are the write-ahead log's.
+pub(super) const WAL: u64 = 6 << 20;
+
+/// Most rows that one transaction takes away by age: others wait for it.
+const AT_ONCE: usize = 5000;
+
+/// How long events are kept, and in how much room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Events of no list, or of lists without a rule of their own.
+    pub keep: Duration,
+    /// By list. Of several lists, the longest counts.
+    pub lists: BTreeMap<String, Duration>,
+    /// Bytes on disk.
+    pub budget: u64,
+}
+
+impl Rules {
+    /// How long events of these lists (a JSON array) are kept.
+    fn keep_for(&self, lists: &str) -> Duration {
+        let names: Vec<String> = serde_json::from_str(lists).unwrap_or_default();
+        let rule = |name: &String| self.lists.get(name).copied().unwrap_or(self.keep);
+        names.iter().map(rule).max().unwrap_or(self.keep)
+    }
+}
+
+/// The last event that every required sink has had.
+pub(super) fn delivered(sinks: &BTreeMap<String, Cursor>, last: u64) -> u64 {
+    sinks.values().filter(|cursor| cursor.required).map(|cursor| cursor.sequence).min().unwrap_or(last)
+}
+
+/// Takes away what is too old and delivered; true if there may be more of it.
+pub(super) fn expire(draft: &mut Draft<'_>, rules: &Rules, now: Timestamp) -> Result<bool> {
+    let limit = delivered(&draft.sinks, draft.state.last);
+    let lists = draft.query("SELECT DISTINCT lists FROM events", [], |row| row.get::<_, String>(0))?;
+    let mut gone: Vec<(u64, u64)> = Vec::new();
+    for lists in lists {
+        let Ok(before) = now.checked_sub(rules.keep_for(&lists)) else { continue };
+        let most = AT_ONCE.saturating_sub(gone.len());
+        let sql = "SELECT first, sequence FROM events
+                   WHERE lists = ?1 AND at < ?2 AND sequence <= ?3 AND kind <> 'expired' ORDER BY sequence LIMIT ?4";
+        let values = (lists, before.as_millisecond(), signed(limit), most as i64);
+        gone.extend(draft.query(sql, values, |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?);
+    }
+    gone.sort_unstable();
+    let more = gone.len() >= AT_ONCE;
+    for (first, last) in joined(gone) {
+        take_away(draft, first, last, now)?;
+    }
+    Ok(more)
+}
+
+/// Ranges that touch each other become one.
+fn joined(ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+/// One row stands for the range from now on, with what retention took before on either side of it; nothing at the front.
+fn take_away(draft: &mut Draft<'_>, first: u64, last: u64, now: Timestamp) -> Result<()> {
+    let expired = |row: &rusqlite::Row<'_>| {
+        let kind: String = row.get(2)?;
+        Ok((kind == "expired").then_some((unsigned(row.get(0)?), unsigned(row.get(1)?))))
+    };
+    let before =
+        "SELECT first, sequence, kind FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT 1";
+    let after = "SELECT first, sequence, kind FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT 1";
+    let before = draft.query(before, [signed(first)], expired)?.into_iter().flatten().next();
+    let after = draft.query(after, [signed(last)], expired)?.into_iter().flatten().next();
+    let first = before.map_or(first, |(first, _)| first);
+    let last = after.map_or(last, |(_, last)| last);
+    if first <= draft.state.first {
+        draft.cut_front(last)
+    } else {
+        draft.replace(&Row::expired(first, last, now.as_millisecond()))
+    }
+}
+
+/// Makes room for `need` bytes: the oldest that were delivered, and where that is not enough the oldest that were not.
+pub(super) fn make_room(
+    draft: &mut Draft<'_>,
+    need: u64,
+    now: Timestamp,
+    tell: &Teller,
+    ring: &dyn Ring,
+) -> Result<Option<Lost>> {
+    let limit = delivered(&draft.sinks, draft.state.last);
+    let Some(until) = oldest(draft, need)? else { return Ok(None) };
+    let free = until.min(limit);
+    if free >= draft.state.first {
+        draft.cut_front(free)?;
+        skip_expired(draft)?;
+    }
+    if until <= limit {
+        return Ok(None);
+    }
+    let first = first_untold(draft)?;
+    if until < first {
+        return Ok(None);
+    }
+    let loss = Lost::range(LostReason::Budget, first, until);
+    let row = Row::lost(tell(&loss, now), draft.state.epoch, first, until, now, ring)?;
+    draft.replace(&row)?;
+    Ok(Some(loss))
+}
+
+/// Where the next loss begins: with one that stands at the front already and was told to nobody, else behind it.
+fn first_untold(draft: &Draft<'_>) -> Result<u64> {
+    let sql = "SELECT sequence, kind FROM events ORDER BY sequence LIMIT 1";
+    let front = draft.query(sql, [], |row| Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?)))?.pop();
+    let told = |sequence: u64| draft.sinks.values().any(|cursor| cursor.sequence >= sequence);
+    Ok(match front {
+        Some((sequence, kind)) if kind == LOST && told(sequence) => sequence + 1,
+        _ => draft.state.first,
+    })
+}
+
+/// The front never begins with what retention took.
+fn skip_expired(draft: &mut Draft<'_>) -> Result<()> {
+    let sql = "SELECT sequence, kind FROM events ORDER BY sequence LIMIT 1";
+    loop {
+        let front = draft.query(sql, [], |row| Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?)))?.pop();
+        match front {
+            Some((sequence, kind)) if kind == "expired" => draft.cut_front(sequence)?,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The last of the oldest rows that take so many bytes together. The newest row stays.
+fn oldest(draft: &Draft<'_>, need: u64) -> Result<Option<u64>> {
+    let sql = "SELECT sequence, length(body) + coalesce(length(personal), 0) + 160 FROM events
+               WHERE sequence < ?1 ORDER BY sequence LIMIT 20000";
+    let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?)));
+    let mut sum = 0;
+    let mut until = None;
+    for (sequence, size) in draft.query(sql, [signed(draft.state.last)], read)? {
+        if sum >= need {
+            break;
+        }
+        sum += size;
+        until = Some(sequence);
+    }
+    Ok(until)
+}

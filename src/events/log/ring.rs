@@ -1,0 +1,27 @@
+//! The keys of the identities that events are about.
+
+use crate::gallery::crypt::Key;
+use crate::types::ids::IdentityId;
+
+/// Where the log finds an identity's key. Whoever was forgotten has none, from the moment on that the command returns.
+pub trait Ring: Send + Sync {
+    /// The key that seals; `None` for somebody who is not in the gallery.
+    fn sealing(&self, identity: IdentityId) -> Option<Key>;
+
+    /// The keys that open, the newest first.
+    fn opening(&self, identity: IdentityId) -> Vec<Key>;
+}
+
+/// A ring without keys: names are neither kept nor read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoKeys;
+
+impl Ring for NoKeys {
+    fn sealing(&self, _: IdentityId) -> Option<Key> {
+        None
+    }
+
+    fn opening(&self, _: IdentityId) -> Vec<Key> {
+        Vec::new()
+    }
+}

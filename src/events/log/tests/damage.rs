@@ -1,0 +1,142 @@
+//! What becomes of a log that something else changed.
+
+use super::*;
+
+fn filled(site: &Site, n: u64) -> Uuid {
+    let log = site.open();
+    (0..n).for_each(|_| drop(log.accept(site.event("door"))));
+    let name = Arc::from("needed");
+    assert!(log.reading().had(&name, 3, Vec::new()));
+    let epoch = log.state().epoch;
+    finish(log);
+    epoch
+}
+
+/// Reads until nothing is damaged any more: the writer puts a loss event in the place of what was.
+fn settled(site: &Site, log: &EventLog, cursor: u64) -> Vec<String> {
+    for _ in 0..100 {
+        let page = log.reading().after(log.state().epoch, cursor, 1000).expect("read");
+        if page.until >= log.state().last {
+            return page.items.iter().map(shown).collect();
+        }
+        // Behind the report in the writer's queue.
+        log.accept(site.event("door")).expect("accepted");
+    }
+    panic!("it stays damaged")
+}
+
+#[test]
+fn an_altered_event_is_never_delivered_and_is_told_with_its_range() {
+    let site = Site::new();
+    filled(&site, 10);
+    let sql = "UPDATE events SET at = at + 1 WHERE sequence IN (5, 6)";
+    assert_eq!(site.raw().execute(sql, []).expect("changed"), 2);
+    let log = site.open();
+    let seen = settled(&site, &log, 0);
+    assert_eq!(seen[..8], ["1", "2", "3", "4", "lost 5..5", "lost 6..6", "7", "8"]);
+    finish(log);
+    assert_eq!(all(&site.open(), 3)[..3], ["4", "lost 5..5", "lost 6..6"]);
+}
+
+#[test]
+fn rows_that_are_taken_out_swapped_or_copied_are_seen() {
+    for (sql, says) in [
+        ("DELETE FROM events WHERE sequence BETWEEN 4 AND 6", "lost 4..6"),
+        (
+            "UPDATE events SET body = (SELECT body FROM events WHERE sequence = 7) WHERE sequence = 5",
+            "lost 5..5",
+        ),
+        ("UPDATE events SET mac = zeroblob(32) WHERE sequence = 8", "lost 8..8"),
+        ("UPDATE events SET first = 4 WHERE sequence = 5", "lost 5..5"),
+        ("UPDATE events SET personal = x'00' WHERE sequence = 9", "lost 9..9"),
+    ] {
+        let site = Site::new();
+        filled(&site, 10);
+        assert!(site.raw().execute(sql, []).expect("changed") > 0, "{sql}");
+        let seen = settled(&site, &site.open(), 0);
+        assert!(seen.contains(&says.to_owned()), "{sql}: {seen:?}");
+        assert!(seen.contains(&"10".to_owned()) && seen.contains(&"3".to_owned()), "{sql}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_tail_that_was_cut_off_is_found_by_the_head_and_begins_another_epoch() {
+    let site = Site::new();
+    let epoch = filled(&site, 10);
+    // The file of before comes back, as a whole: nothing in it is wrong.
+    let before = std::fs::read(site.path()).expect("there");
+    let log = site.open();
+    (0..5).for_each(|_| drop(log.accept(site.event("door"))));
+    finish(log);
+    std::fs::write(site.path(), before).expect("put back");
+    let log = site.open();
+    assert_ne!(log.state().epoch, epoch);
+    let seen = all(&log, 0);
+    assert_eq!((seen.len(), seen[10].as_str()), (11, "lost 11..15"));
+    assert_eq!(log.reading().cursor("needed"), Some(3));
+}
+
+#[test]
+fn a_log_that_is_gone_is_told_with_what_the_head_says() {
+    let site = Site::new();
+    filled(&site, 10);
+    for file in ["events.db", "events.db-wal", "events.db-shm"] {
+        let _ = std::fs::remove_file(site.folder.path().join(file));
+    }
+    assert_eq!(all(&site.open(), 0), ["lost 1..10"]);
+}
+
+#[test]
+fn what_can_be_read_of_a_broken_file_goes_on_in_another_epoch() {
+    let site = Site::new();
+    let epoch = filled(&site, 200);
+    let mut bytes = std::fs::read(site.path()).expect("there");
+    // A page in the middle becomes noise.
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(site.path(), &bytes).expect("written");
+    let log = site.open();
+    assert_ne!(log.state().epoch, epoch);
+    let seen = all(&log, 0);
+    let lost: Vec<&String> = seen.iter().filter(|item| item.starts_with("lost")).collect();
+    assert!(!lost.is_empty() && lost.len() < 5, "{lost:?}");
+    assert!(seen.len() > 150, "{} of 200", seen.len());
+    assert_eq!(log.reading().cursor("needed"), Some(3), "who had three goes on behind them");
+    assert!(site.folder.path().join("events.db.damaged").exists());
+    finish(log);
+    assert_eq!(all(&site.open(), 0), seen);
+}
+
+#[test]
+fn a_state_that_is_damaged_costs_no_event() {
+    let site = Site::new();
+    filled(&site, 10);
+    assert_eq!(site.raw().execute("UPDATE state SET last = 9", []).expect("changed"), 1);
+    let expected: Vec<String> = (1..=10).map(|n| n.to_string()).collect();
+    assert_eq!(all(&site.open(), 0), expected);
+}
+
+#[test]
+fn a_cursor_that_was_moved_by_something_else_counts_for_nothing() {
+    let site = Site::new();
+    filled(&site, 10);
+    let sql = "UPDATE sinks SET cursor = 9 WHERE name = 'needed'";
+    assert_eq!(site.raw().execute(sql, []).expect("changed"), 1);
+    assert_eq!(site.open().reading().cursor("needed"), Some(0), "twice rather than never");
+}
+
+#[test]
+fn another_key_reads_nothing_and_another_programs_file_stays_as_it_is() {
+    let mut site = Site::new();
+    filled(&site, 10);
+    site.key = Key::generate().expect("random");
+    let log = site.open();
+    assert_eq!(all(&log, 0), Vec::<String>::new());
+    finish(log);
+    let other = Site::new();
+    other.raw().execute_batch("CREATE TABLE theirs (x)").expect("made");
+    let before = std::fs::read(other.path()).expect("there");
+    let beat = Heartbeats::new(other.clock.clone()).register("log", Duration::from_secs(60));
+    assert!(EventLog::open(other.options(), beat).is_err());
+    assert_eq!(std::fs::read(other.path()).expect("there"), before);
+}
