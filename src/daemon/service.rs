@@ -20,15 +20,16 @@ use super::state::{LifeCycle, Need, Phase};
 use super::systemd::Notifier;
 use super::watchdog::{self, Heartbeats};
 use crate::api::{Report, control, http};
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::{Clock, Moment, SystemClock};
 use crate::base::error::Result;
 use crate::base::shutdown;
 use crate::config::load::{self, Loaded};
 use crate::config::place::Place;
 use crate::config::{Config, Events, diff};
 use crate::err;
-use crate::events::{EventMaker, Ids};
+use crate::events::{EventMaker, HealthChange, HealthState, Ids, log};
 use crate::gallery::custody::Custody;
+use crate::gallery::store::on_read_only;
 use crate::gallery::succession::models_in_use;
 use crate::infer::models::Models;
 use crate::pipeline::budget;
@@ -43,6 +44,9 @@ const LOADING: Duration = Duration::from_secs(900);
 
 /// How often we look whether a file camera was played to its end.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
+
+/// The component of health events about the configuration.
+const CONFIGURATION: &str = "configuration";
 
 /// Runs until told to stop. `file` is read again at SIGHUP.
 ///
@@ -70,6 +74,8 @@ struct Daemon {
     _control: control::Server,
     _http: Option<http::Server>,
     watchdog: shutdown::Stopper,
+    /// True while the file has mistakes that were told of.
+    misconfigured: bool,
 }
 
 impl Daemon {
@@ -107,12 +113,7 @@ impl Daemon {
         life.have(Need::Gallery);
 
         let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
-        let publishing = heartbeats.register("publisher", budget::DECISION_STUCK);
-        let publisher = Arc::new(Publisher::start(
-            sinks::from_config(&sparing_the_journal(&config.events))?,
-            stats.clone(),
-            publishing,
-        )?);
+        let publisher = Arc::new(publish(&config, &custody, &maker, &stats, &clock, &heartbeats)?);
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
         let around =
             Surroundings { clock, stats, heartbeats: heartbeats.clone(), custody, maker, publisher, opener };
@@ -127,7 +128,17 @@ impl Daemon {
 
         let (watchdog, watched) = shutdown::channel();
         watchdog::feed(heartbeats, notifier, watched)?;
-        Ok(Some(Self { config, around, life, live, notifier, _control: control, _http: http, watchdog }))
+        Ok(Some(Self {
+            config,
+            around,
+            life,
+            live,
+            notifier,
+            _control: control,
+            _http: http,
+            watchdog,
+            misconfigured: false,
+        }))
     }
 
     fn ready(&mut self) -> Result<()> {
@@ -137,6 +148,7 @@ impl Daemon {
         }
         self.notifier.ready(&self.summary());
         tracing::info!(cameras = self.config.cameras.len(), "ready");
+        self.tell(HealthChange::of_all(HealthState::Ready, Some(&self.summary())));
         Ok(())
     }
 
@@ -166,16 +178,41 @@ impl Daemon {
         // Log files and event files are reopened whatever the configuration says: logrotate needs it.
         self.around.publisher.reopen();
         match load::load(file, load::environment(), &Place::of_process(file)) {
-            Ok(loaded) => self.apply(loaded),
+            Ok(loaded) => {
+                self.apply(loaded);
+                self.reloaded();
+            }
             Err(errors) => {
                 for line in errors.to_string().lines() {
                     tracing::error!("{line}");
                 }
                 tracing::error!("the configuration was not changed: correct it and reload again");
+                self.not_reloaded();
             }
         }
         let _ = self.life.become_phase(Phase::Ready);
         self.notifier.ready(&self.summary());
+    }
+
+    fn reloaded(&mut self) {
+        if std::mem::take(&mut self.misconfigured) {
+            let message = "the configuration is right again";
+            self.tell(HealthChange::of_part(HealthState::Recovered, CONFIGURATION, message));
+        }
+        self.tell(HealthChange::of_all(HealthState::Reloaded, Some(&self.summary())));
+    }
+
+    /// Told once: whoever corrects a file may need several attempts. What is wrong is in the log, and may hold addresses.
+    fn not_reloaded(&mut self) {
+        if !std::mem::replace(&mut self.misconfigured, true) {
+            let message = "the configuration was not changed: the new one has mistakes, see the log";
+            self.tell(HealthChange::of_part(HealthState::Degraded, CONFIGURATION, message));
+        }
+    }
+
+    fn tell(&self, change: HealthChange<'_>) {
+        let event = self.around.maker.health(change, self.around.clock.now());
+        self.around.publisher.publish(event);
     }
 
     fn apply(&mut self, loaded: Loaded) {
@@ -205,6 +242,7 @@ impl Daemon {
         self.notifier.stopping();
         let _ = self.life.become_phase(Phase::Draining);
         tracing::info!("stopping: finishing what was seen");
+        self.tell(HealthChange::of_all(HealthState::Stopping, None));
         let drained = self.live.drain();
         self.watchdog.stop();
         let Surroundings { publisher, maker, .. } = self.around;
@@ -225,6 +263,48 @@ impl Daemon {
         let gallery = self.around.custody.shared.current();
         format!("{} cameras, {} identities", self.config.cameras.len(), gallery.identities())
     }
+}
+
+/// Opens the event log, and starts the sinks behind it.
+fn publish(
+    config: &Config,
+    custody: &Custody,
+    maker: &Arc<EventMaker>,
+    stats: &Arc<Stats>,
+    clock: &Arc<dyn Clock>,
+    heartbeats: &Arc<Heartbeats>,
+) -> Result<Publisher> {
+    let sinks = sinks::from_config(&sparing_the_journal(&config.events))?;
+    let (key, ring) = custody.for_events();
+    let teller = maker.clone();
+    let options = log::Options {
+        path: place_of_log(config),
+        key,
+        ring: Arc::new(ring),
+        rules: log::Rules { keep: Duration::from_secs(30 * 86_400), lists: [].into(), budget: 256 << 20 },
+        sinks: sinks::places(&sinks),
+        tell: Arc::new(move |lost, at| teller.lost(*lost, Moment { mono: Duration::ZERO, wall: at })),
+        clock: clock.clone(),
+        stats: stats.clone(),
+    };
+    let beat = heartbeats.register("event-log", budget::DECISION_STUCK);
+    let log = log::EventLog::open(options, beat)?;
+    Publisher::start(log, sinks, maker, stats, clock)
+}
+
+/// Beside the gallery. Where that is on a read-only file system, beside the control socket: it lives as long as the box is on.
+fn place_of_log(config: &Config) -> PathBuf {
+    const NAME: &str = "events.db";
+    let beside = config.gallery.path.with_file_name(NAME);
+    if !on_read_only(&config.gallery.path) {
+        return beside;
+    }
+    let elsewhere = config.control.socket.with_file_name(NAME);
+    tracing::warn!(
+        log = %elsewhere.display(),
+        "the gallery's file system is read-only: the event log is not beside it, and is gone when the box is switched off"
+    );
+    elsewhere
 }
 
 /// True if a stop came while something slow was loaded. A reload that came meanwhile has nothing to do.

@@ -14,8 +14,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
-use super::{Line, Sink, SinkError};
+use super::sink::{Delivery, Sent, Sink, Trouble};
 use crate::base::error::{Error, Result};
+use crate::base::shutdown::Stop;
 use crate::config::EventFile;
 use crate::err;
 
@@ -126,15 +127,11 @@ fn numbered(path: &Path, n: u32) -> PathBuf {
     name.into()
 }
 
-impl Sink for Jsonl {
-    fn name(&self) -> &'static str {
-        "file"
-    }
-
-    fn publish(&mut self, line: Line<'_>) -> Result<(), SinkError> {
-        let more = line.json.len() as u64 + 1;
-        let open = self.ready(more).map_err(SinkError::Lost)?;
-        match open.lines.append(line.json) {
+impl Jsonl {
+    fn append(&mut self, json: &str) -> Result<()> {
+        let more = json.len() as u64 + 1;
+        let open = self.ready(more)?;
+        match open.lines.append(json) {
             Ok(bytes) => {
                 open.length += bytes;
                 Ok(())
@@ -142,12 +139,12 @@ impl Sink for Jsonl {
             Err(e) => {
                 // Part of the line may have gone through.
                 open.length = open.lines.get_ref().metadata().map_or(open.length, |m| m.len());
-                Err(SinkError::Lost(Error::io("write to events.file.path", &self.config.path, e)))
+                Err(Error::io("write to events.file.path", &self.config.path, e))
             }
         }
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         match open.lines.get_ref().sync_data() {
             // A pipe or a device cannot be synced, and needs not be.
@@ -155,6 +152,34 @@ impl Sink for Jsonl {
                 Err(Error::io("sync events.file.path", &self.config.path, e))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Sink for Jsonl {
+    fn batch(&self) -> usize {
+        256
+    }
+
+    fn send(&mut self, batch: &[Delivery], stop: &Stop) -> Sent {
+        let mut taken = 0;
+        let mut trouble = None;
+        for event in batch {
+            if stop.is_set() {
+                break;
+            }
+            match self.append(&event.json) {
+                Ok(()) => taken += 1,
+                Err(error) => {
+                    trouble = Some(Trouble::Later { error, after: None });
+                    break;
+                }
+            }
+        }
+        // What is not on the disk is not taken: it is written again, and a reader drops the second by its id.
+        match self.sync() {
+            Ok(()) => Sent { taken, trouble },
+            Err(error) => Sent::later(0, error),
         }
     }
 
@@ -169,12 +194,12 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-    use crate::sinks::contract::{event, ids};
+    use crate::sinks::contract::{delivery, event, ids};
 
-    fn publish(sink: &mut Jsonl, n: u64) -> Result<(), SinkError> {
-        let event = event(n);
-        let json = event.to_line();
-        sink.publish(Line { event: &event, json: &json })
+    fn publish(sink: &mut Jsonl, n: u64) -> Result<(), String> {
+        let (_stopper, stop) = crate::base::shutdown::channel();
+        let sent = sink.send(&[delivery(n)], &stop);
+        sent.trouble.map_or(Ok(()), |trouble| Err(trouble.to_string()))
     }
 
     fn sequences(path: &Path) -> Vec<u64> {
@@ -248,8 +273,7 @@ mod tests {
         let mut sink = Jsonl::open(&config).expect("opens");
         for n in 1..=2 {
             let error = publish(&mut sink, n).expect_err("the disk is full");
-            assert!(matches!(error, SinkError::Lost(_)), "{error}");
-            assert!(error.to_string().contains("events.jsonl"), "{error}");
+            assert!(error.contains("events.jsonl"), "{error}");
         }
         fs::remove_file(&config.path).expect("space is back");
         publish(&mut sink, 3).expect("written");

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use super::lines::Lines;
-use super::{Line, Sink, SinkError};
+use super::sink::{Delivery, Sent, Sink, Trouble};
 use crate::base::error::Result;
+use crate::base::shutdown::Stop;
 use crate::err;
 
 /// The sink. Each line is flushed. When the reader closes the pipe, the sink is gone.
@@ -37,36 +38,32 @@ impl<W: Write> Stdout<W> {
 }
 
 impl<W: Write + Send> Sink for Stdout<W> {
-    fn name(&self) -> &'static str {
-        "stdout"
+    fn batch(&self) -> usize {
+        64
     }
 
-    fn publish(&mut self, line: Line<'_>) -> Result<(), SinkError> {
-        match self.lines.append(line.json) {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(SinkError::Gone(
-                err!(Io, "standard output was closed by its reader; no more events are written to it")
-                    .because(e),
-            )),
-            Err(e) => Err(SinkError::Lost(err!(Io, "cannot write an event to standard output").because(e))),
+    fn send(&mut self, batch: &[Delivery], stop: &Stop) -> Sent {
+        for (taken, event) in batch.iter().enumerate() {
+            if stop.is_set() {
+                return Sent { taken, trouble: None };
+            }
+            match self.lines.append(&event.json) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                    let error = err!(
+                        Io,
+                        "standard output was closed by its reader; no more events are written to it"
+                    );
+                    return Sent::until(taken, Trouble::Gone { error: error.because(e) });
+                }
+                Err(e) => {
+                    return Sent::later(
+                        taken,
+                        err!(Io, "cannot write an event to standard output").because(e),
+                    );
+                }
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sinks::contract::event;
-
-    #[test]
-    fn a_closed_pipe_is_an_error_and_no_panic() {
-        let (reader, writer) = io::pipe().expect("a pipe");
-        let mut sink = Stdout::new(writer);
-        let event = event(1);
-        let json = event.to_line();
-        sink.publish(Line { event: &event, json: &json }).expect("the reader is there");
-        drop(reader);
-        let error = sink.publish(Line { event: &event, json: &json }).expect_err("the reader has gone");
-        assert!(matches!(error, SinkError::Gone(_)), "{error}");
+        Sent::all(batch)
     }
 }
