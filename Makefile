@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery bulk-gallery lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ life-gallery: ## three years of 10,000 identities, nearly each with moments of i
 
 crash-gallery: setup ## kills, power cuts and failing disks for the gallery, in the thousands
 	WATCHLISTD_KILLS=500 WATCHLISTD_CUTS=2000 cargo test --all-features --test gallery_crash -- --nocapture --test-threads=1
+
+crash-events: ## the event log killed 1,000 times at random, and at every named point
+	WATCHLISTD_KILLS=1000 cargo test --all-features --test events_crash -- --nocapture --test-threads=1
 
 bulk-gallery: setup ## enrolment of 10,000 pictures, killed twenty times
 	WATCHLISTD_BULK=10000 WATCHLISTD_BULK_KILLS=20 cargo test --all-features --test bulk_gallery -- --nocapture kills

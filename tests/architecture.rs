@@ -84,7 +84,9 @@ fn one_place_names_each_library() {
         (
             &["rusqlite"],
             &[
+                "src/base/sqlite.rs",
                 "src/gallery/store/",
+                "src/events/log/",
                 "src/gallery/keeper/verify/flips.rs",
                 "src/gallery/keeper/verify/rows.rs",
             ],

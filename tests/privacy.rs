@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use search::census::{self, Census};
+use search::events;
 use search::numbers::LIKE;
 use search::people::{Eyes, Portrait, configuration};
 use search::places::{self, Thing};
@@ -129,12 +130,17 @@ fn is_expected(name: &str) -> bool {
         "gallery.head",
         "gallery.forgotten",
         "events.jsonl",
+        "events.db",
+        "events.db-shm",
+        "events.head",
         "runtime/control.sock.lock",
         // A byte or two of GLib's, when it has looked for settings.
         "home/.cache/dconf/user",
     ];
     // GStreamer's list of plug-ins is left out if it is as it was; ONNX Runtime would keep its reports at home.
-    let row = name.split(" row ").next().is_some_and(|table| table.starts_with("gallery.db "));
+    let databases = ["gallery.db ", "events.db "];
+    let row =
+        name.split(" row ").next().is_some_and(|table| databases.iter().any(|db| table.starts_with(db)));
     known.contains(&name) || row || name.starts_with("outputs/")
 }
 
@@ -177,8 +183,12 @@ fn strangers_leave_nothing_behind() {
     let strange: Vec<&str> =
         things.iter().map(|t| t.name.as_str()).filter(|name| !is_expected(name)).collect();
     assert!(strange.is_empty(), "{strange:?} were written");
-    let is_text = |thing: &&Thing| !thing.name.starts_with("gallery.db") || thing.name.ends_with(".lock");
+    let database = |name: &str| name.starts_with("gallery.db") || name.starts_with("events.db");
+    let is_text = |thing: &&Thing| !database(&thing.name) || thing.name.ends_with(".lock");
     things.iter().filter(is_text).for_each(assert_plain);
+
+    // The events that were accepted: rows of those who are enrolled, and text.
+    events::account(stopped.path(), before.path()).iter().for_each(assert_plain);
 
     // What is sealed is of those who are enrolled, all of it; nothing else that looks sealed is in the store's file.
     known.assert_theirs(&census);
@@ -213,12 +223,12 @@ fn run(trial: &Trial, album: &Album) -> [tempfile::TempDir; 3] {
 
     // From where the two begin, everybody in the scene comes by within half a minute: five strangers of seven.
     trial.until(&mut daemon, "strangers at both cameras, and somebody enrolled", |trial| {
-        let events = trial.events();
-        let strangers = events.iter().filter(|e| e["type"] == "io.watchlistd.unknown.v1");
+        let seen = trial.events();
+        let strangers = seen.iter().filter(|e| e["type"] == "io.watchlistd.unknown.v1");
         let tracks: BTreeSet<String> =
             strangers.map(|e| format!("{}/{}", e["data"]["camera"], e["data"]["track"])).collect();
         let at = |camera: &str| tracks.iter().filter(|track| track.contains(camera)).count();
-        at("door") >= 3 && at("yard") >= 2 && events.iter().any(|e| is_recognized(e, "door"))
+        at("door") >= 3 && at("yard") >= 2 && seen.iter().any(|e| is_recognized(e, "door"))
     });
     for (name, arguments) in [
         ("list", &["gallery", "list", "--json"][..]),

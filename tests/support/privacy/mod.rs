@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod census;
+pub mod events;
 pub mod numbers;
 pub mod people;
 pub mod pictures;
