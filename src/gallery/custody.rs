@@ -86,7 +86,12 @@ impl Custody {
     /// The key of the event log, and the identities' keys for it.
     pub fn for_events(&self) -> (Key, KeyRing) {
         let keeper = hold(&self.keeper);
-        (keeper.events_key(), keeper.ring())
+        let ring = keeper.ring();
+        match keeper.forgotten() {
+            Ok(all) => ring.departed_before(all.iter().map(|forgotten| forgotten.identity)),
+            Err(error) => tracing::warn!(error = error.chain(), "who was forgotten before cannot be read"),
+        }
+        (keeper.events_key(), ring)
     }
 
     /// What an operator should know of the snapshots that came into use since this was asked.

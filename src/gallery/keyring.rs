@@ -1,7 +1,7 @@
 //! The identities' keys, for those who seal and open what is about somebody outside the gallery: the event log.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::crypt::Key;
 use super::store::StoredIdentity;
@@ -10,7 +10,14 @@ use crate::types::ids::IdentityId;
 
 /// Keys by identity, the newest first. Shared; whoever is forgotten is gone from it before the command returns.
 #[derive(Clone, Default)]
-pub struct KeyRing(Arc<RwLock<HashMap<IdentityId, Vec<Key>>>>);
+pub struct KeyRing(Arc<RwLock<Held>>);
+
+#[derive(Default)]
+struct Held {
+    keys: HashMap<IdentityId, Vec<Key>>,
+    /// Who had keys and has none, in the order in which that became known. Only grows.
+    departed: Vec<IdentityId>,
+}
 
 impl KeyRing {
     /// Of these.
@@ -22,28 +29,56 @@ impl KeyRing {
 
     /// Somebody is there, with these keys.
     pub(super) fn put(&self, identity: &StoredIdentity) {
-        let keys = std::iter::once(&identity.key).chain(&identity.older).cloned().collect();
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(identity.id, keys);
+        self.write().put(identity);
     }
 
     /// Somebody is gone.
     pub(super) fn remove(&self, identity: IdentityId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&identity);
+        let mut held = self.write();
+        held.keys.remove(&identity);
+        held.departed.push(identity);
     }
 
     /// These and nobody else are there.
     pub(super) fn replace<'i>(&self, identities: impl Iterator<Item = &'i StoredIdentity>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
-        identities.for_each(|identity| self.put(identity));
+        let mut held = self.write();
+        let before = std::mem::take(&mut held.keys);
+        identities.for_each(|identity| held.put(identity));
+        let gone = before.into_keys().filter(|id| !held.keys.contains_key(id)).collect::<Vec<_>>();
+        held.departed.extend(gone);
+    }
+
+    /// These went before this ring was made.
+    pub(super) fn departed_before(&self, identities: impl Iterator<Item = IdentityId>) {
+        self.write().departed.extend(identities);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn put(&mut self, identity: &StoredIdentity) {
+        let keys = std::iter::once(&identity.key).chain(&identity.older).cloned().collect();
+        self.keys.insert(identity.id, keys);
     }
 }
 
 impl Ring for KeyRing {
     fn sealing(&self, identity: IdentityId) -> Option<Key> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&identity)?.first().cloned()
+        self.read().keys.get(&identity)?.first().cloned()
     }
 
     fn opening(&self, identity: IdentityId) -> Vec<Key> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned().unwrap_or_default()
+        self.read().keys.get(&identity).cloned().unwrap_or_default()
+    }
+
+    fn departed(&self, after: usize) -> Vec<IdentityId> {
+        self.read().departed.get(after..).unwrap_or_default().to_vec()
     }
 }

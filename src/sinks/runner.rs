@@ -12,6 +12,8 @@
 //! A batch is sent when the cursor of the one before is on disk: what may come twice after a kill is one batch and no more. Every
 //! sink has its own thread, so none holds another.
 
+mod forgetting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use uuid::Uuid;
 
+use self::forgetting::Forgetting;
 use super::sink::{Delivery, Sent, Sink, Trouble};
 use crate::base::clock::Clock;
 use crate::base::error::Result;
@@ -43,11 +46,12 @@ pub struct Manner {
     /// And at most; the wait doubles with each failure.
     pub most: Duration,
     /// Most events a second.
-    pub rate: Option<f32>,
+    pub rate: Option<f64>,
     /// Most events in a batch, besides what the sink itself says.
     pub batch: usize,
-    /// Whether what is refused for good becomes a dead letter; else it is tried again as after a failure, and holds what follows.
-    pub dead_letters: bool,
+    /// After so many refusals an event becomes a dead letter; until then it is tried again as after a failure, and holds what
+    /// follows. `None`: it never does.
+    pub dead_letters: Option<u32>,
 }
 
 impl Default for Manner {
@@ -57,7 +61,7 @@ impl Default for Manner {
             most: Duration::from_secs(60),
             rate: None,
             batch: 64,
-            dead_letters: true,
+            dead_letters: Some(1),
         }
     }
 }
@@ -104,7 +108,16 @@ impl Running {
         let (finished, done) = crossbeam_channel::bounded(1);
         let draining = Arc::new(AtomicBool::new(false));
         let name = needs.name.clone();
-        let mut runner = Runner { sink, needs, asked, stop, draining: draining.clone(), failures: 0 };
+        let mut runner = Runner {
+            sink,
+            needs,
+            asked,
+            stop,
+            draining: draining.clone(),
+            failures: 0,
+            refusals: 0,
+            forgetting: Forgetting::default(),
+        };
         let run = move || {
             if runner.run() == End::Gone {
                 gone();
@@ -166,6 +179,9 @@ struct Runner {
     stop: Stop,
     draining: Arc<AtomicBool>,
     failures: u32,
+    /// How often the next event was refused.
+    refusals: u32,
+    forgetting: Forgetting,
 }
 
 /// Where a sink is in the log.
@@ -192,6 +208,7 @@ impl Runner {
             if self.stop.is_set() {
                 break;
             }
+            self.forget();
             let seen = match self.needs.reading.after(place.epoch, place.cursor, PAGE) {
                 Ok(seen) => seen,
                 Err(error) => {
@@ -235,6 +252,19 @@ impl Runner {
         }
     }
 
+    /// Takes away what is outside about whoever is gone. Where that fails it is tried again later; events do not wait for it.
+    fn forget(&mut self) {
+        let Needs { reading, name, .. } = &self.needs;
+        if let Some(trouble) = self.forgetting.catch_up(&mut *self.sink, reading, &self.stop) {
+            let error = trouble.error().chain();
+            tracing::error!(
+                sink = &**name,
+                error,
+                "what it left about somebody who is gone stays there for now"
+            );
+        }
+    }
+
     /// Sends a page, batch by batch.
     fn deliver(&mut self, place: &mut Place, seen: Seen) -> End {
         let batch = self.batch(place, seen);
@@ -250,6 +280,7 @@ impl Runner {
             self.keep_rate(part.len());
             let Sent { taken, trouble } = self.sink.send(part, &self.stop);
             done += taken.min(part.len());
+            self.forgetting.sent(part, &self.needs.reading);
             let mut dead = Vec::new();
             if taken > 0 {
                 self.needs.stats.written.add(taken as u64);
@@ -257,7 +288,7 @@ impl Runner {
             }
             let pause = match trouble {
                 None => None,
-                Some(Trouble::Refused { error }) if self.needs.manner.dead_letters => {
+                Some(Trouble::Refused { error }) if self.is_dead() => {
                     if let Some(refused) = batch.deliveries.get(done) {
                         self.refused(refused, &error.chain());
                         dead.push((refused.sequence, error.chain()));
@@ -326,7 +357,7 @@ impl Runner {
     /// Spreads events over time, where there is a most of them in a second.
     fn keep_rate(&self, count: usize) {
         if let Some(rate) = self.needs.manner.rate.filter(|rate| *rate > 0.0) {
-            self.stop.wait(Duration::from_secs_f32(count as f32 / rate));
+            self.stop.wait(Duration::from_secs_f64(count as f64 / rate));
         }
     }
 
@@ -349,8 +380,18 @@ impl Runner {
         self.stop.wait(first);
     }
 
+    /// Counts a refusal of the next event; true if it was the last.
+    fn is_dead(&mut self) -> bool {
+        self.refusals = self.refusals.saturating_add(1);
+        let dead = self.needs.manner.dead_letters.is_some_and(|most| self.refusals >= most);
+        if dead {
+            self.refusals = 0;
+        }
+        dead
+    }
+
     fn succeeded(&mut self) {
-        self.failures = 0;
+        (self.failures, self.refusals) = (0, 0);
         if self.needs.stats.failing.get() == 1 {
             self.needs.stats.failing.set(0);
             tracing::warn!(sink = &*self.needs.name, "takes events again");

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::base::error::{Error, Result};
 use crate::base::shutdown::Stop;
 use crate::events::Event;
+use crate::types::ids::IdentityId;
 
 /// An event as it is to leave: shaped for this sink, with its place in the log.
 #[derive(Debug, Clone)]
@@ -108,6 +109,15 @@ pub trait Sink: Send {
 
     /// Called now and then while there is nothing to send, for what a connection needs (keep-alive). Must not block for long.
     fn idle(&mut self) {}
+
+    /// Removes what stays outside about somebody who was forgotten, such as retained messages. Called in order with the events, when
+    /// the cursor is at the one that tells of it, and again until it succeeds. What is not there is no error.
+    ///
+    /// # Errors
+    /// It is not done yet.
+    fn forget(&mut self, _identity: IdentityId, _stop: &Stop) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Opens its file again (SIGHUP), if it has one.
     ///

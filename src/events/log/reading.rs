@@ -12,6 +12,7 @@ use super::writer::Order;
 use super::{Options, Shared};
 use crate::base::error::Result;
 use crate::events::Event;
+use crate::types::ids::IdentityId;
 
 /// A way to read. Cheap to clone; each clone has its own connection.
 pub struct Reading {
@@ -71,6 +72,16 @@ impl Reading {
     /// The last that this sink has had, as far as that is on the disk.
     pub fn cursor(&self, sink: &str) -> Option<u64> {
         self.shared.cursor(sink).map(|cursor| cursor.sequence)
+    }
+
+    /// Who has had keys and is gone, in the order in which they went, without the first `after`.
+    pub fn departed(&self, after: usize) -> Vec<IdentityId> {
+        self.options.ring.departed(after)
+    }
+
+    /// True for somebody who is not in the gallery.
+    pub fn is_gone(&self, identity: IdentityId) -> bool {
+        self.options.ring.sealing(identity).is_none()
     }
 
     /// Waits until there is something after `cursor`, another epoch, or the log's end; at most `time`. True at the end.

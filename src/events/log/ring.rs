@@ -10,6 +10,13 @@ pub trait Ring: Send + Sync {
 
     /// The keys that open, the newest first.
     fn opening(&self, identity: IdentityId) -> Vec<Key>;
+
+    /// Who has had keys and has none any more, in the order in which they went, without the first `after`. Somebody may be among
+    /// them twice, or be back: ask [`Ring::sealing`].
+    fn departed(&self, after: usize) -> Vec<IdentityId> {
+        let _ = after;
+        Vec::new()
+    }
 }
 
 /// A ring without keys: names are neither kept nor read.

@@ -6,6 +6,8 @@ use super::*;
 use crate::events::log::EventLog;
 use crate::events::log::tests::{Site, finish, sink};
 
+mod forgetting;
+
 /// Sequences that arrived, in order.
 #[derive(Clone, Default)]
 struct Arrived(Arc<Mutex<Vec<u64>>>);
@@ -59,9 +61,18 @@ fn start(
     name: &str,
     sink: Box<dyn Sink>,
 ) -> (Running, Arc<SinkStats>, Receiver<()>) {
+    start_with(site, log, name, sink, Manner::default())
+}
+
+fn start_with(
+    site: &Site,
+    log: &EventLog,
+    name: &str,
+    sink: Box<dyn Sink>,
+    manner: Manner,
+) -> (Running, Arc<SinkStats>, Receiver<()>) {
     let stats = site.stats.events.add_sink(name);
-    let manner =
-        Manner { first: Duration::from_millis(1), most: Duration::from_millis(4), ..Manner::default() };
+    let manner = Manner { first: Duration::from_millis(1), most: Duration::from_millis(4), ..manner };
     let needs = Needs {
         name: name.into(),
         reading: log.reading(),
@@ -139,6 +150,44 @@ fn what_is_refused_for_good_is_a_dead_letter_and_the_rest_goes_on() {
         "SELECT group_concat(sequence || ' ' || why, '; ') FROM (SELECT * FROM dead ORDER BY sequence)";
     let dead: String = site.raw().query_row(dead, [], |row| row.get(0)).expect("some");
     assert_eq!(dead, "3 no 3; 4 no 4; 10 no 10");
+}
+
+#[test]
+fn an_event_is_refused_as_often_as_was_asked_for_before_it_is_a_dead_letter() {
+    let site = Site::new();
+    let (log, arrived) = (site.open(), Arrived::default());
+    fill(&site, &log, 9);
+    let tried = Arc::new(Mutex::new(Vec::new()));
+    let tries = tried.clone();
+    let act = move |n: u64, _: &Stop| {
+        tries.lock().expect("whole").push(n);
+        [3, 4, 7].contains(&n).then(|| Trouble::Refused { error: err!(Data, "no {n}") })
+    };
+    let manner = Manner { dead_letters: Some(3), ..Manner::default() };
+    let sink = Box::new(Scripted(arrived.clone(), act));
+    let (running, stats, _) = start_with(&site, &log, "needed", sink, manner);
+    assert_eq!(arrived.wait(6), [1, 2, 5, 6, 8, 9]);
+    end(running);
+    assert_eq!(*tried.lock().expect("whole"), [1, 2, 3, 3, 3, 4, 4, 4, 5, 6, 7, 7, 7, 8, 9]);
+    assert_eq!((stats.written.get(), stats.lost.get()), (6, 3));
+}
+
+#[test]
+fn with_retry_a_refused_event_holds_what_follows_until_it_is_taken() {
+    let site = Site::new();
+    let (log, arrived) = (site.open(), Arrived::default());
+    fill(&site, &log, 5);
+    let mut refusals = 0;
+    let act = move |n: u64, _: &Stop| {
+        refusals += u32::from(n == 3);
+        (n == 3 && refusals <= 5).then(|| Trouble::Refused { error: err!(Data, "no") })
+    };
+    let manner = Manner { dead_letters: None, ..Manner::default() };
+    let sink = Box::new(Scripted(arrived.clone(), act));
+    let (running, stats, _) = start_with(&site, &log, "needed", sink, manner);
+    assert_eq!(arrived.wait(5), [1, 2, 3, 4, 5]);
+    end(running);
+    assert_eq!((stats.written.get(), stats.lost.get()), (5, 0));
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Keeper {
     }
 
     /// Everybody who was forgotten, by the store and by the list beside it.
-    pub(in crate::gallery::keeper) fn forgotten(&self) -> Result<Vec<Forgotten>> {
+    pub(in crate::gallery) fn forgotten(&self) -> Result<Vec<Forgotten>> {
         let mut all = self.store.read(|tables| tables.forgotten())?;
         all.extend(self.tombstones.read()?);
         Ok(all)
