@@ -21,7 +21,20 @@ const DAY: u64 = 86_400;
 
 /// Keys of whoever is known.
 #[derive(Default)]
-pub(crate) struct Keys(Mutex<HashMap<IdentityId, Key>>);
+pub(crate) struct Keys(Mutex<HashMap<IdentityId, Key>>, Mutex<Vec<IdentityId>>);
+
+impl Keys {
+    /// Somebody is there.
+    pub(crate) fn know(&self, identity: IdentityId, key: Key) {
+        self.0.lock().expect("whole").insert(identity, key);
+    }
+
+    /// Somebody goes.
+    pub(crate) fn forget(&self, identity: IdentityId) {
+        self.0.lock().expect("whole").remove(&identity);
+        self.1.lock().expect("whole").push(identity);
+    }
+}
 
 impl Ring for Keys {
     fn sealing(&self, identity: IdentityId) -> Option<Key> {
@@ -30,6 +43,10 @@ impl Ring for Keys {
 
     fn opening(&self, identity: IdentityId) -> Vec<Key> {
         self.sealing(identity).into_iter().collect()
+    }
+
+    fn departed(&self, after: usize) -> Vec<IdentityId> {
+        self.1.lock().expect("whole").get(after..).unwrap_or_default().to_vec()
     }
 }
 

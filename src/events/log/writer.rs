@@ -281,7 +281,8 @@ impl Writer {
             self.write_group();
         }
         let left = self.waiting.iter().filter(|order| matches!(order, Order::Event(..))).count();
-        if let Err(error) = self.head.advance(&self.options.key, &self.store.state) {
+        let head = self.head.advance(&self.options.key, &self.store.state);
+        if let Err(error) = head.and_then(|()| self.head.sync()) {
             tracing::warn!(error = error.chain(), "the event log's head is behind");
         }
         self.store.checkpoint();
