@@ -1,7 +1,7 @@
 //! The JSON Schema of events (draft 2020-12), made from their types.
 //!
 //! ```text
-//!   { envelope: Event,   if type is io.watchlistd.X.v1 then data is X,   $defs: each data and what is in it }
+//!   { envelope: Event,   if type is io.watchlistd.X.v1 then data is X, or counted,   $defs: each data and what is in it }
 //! ```
 //!
 //! It promises what docs/events.md does: fields and types may be added, so it forbids none that it does not know; texts that
@@ -13,6 +13,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use super::counted::Counted;
 use super::own::{GalleryData, HealthData, LostData};
 use super::presence::{AppearedData, LeftData};
 use super::schema::{CameraData, DATA_SCHEMA, Event, EventType, Sighting};
@@ -27,12 +28,18 @@ const CLOSED: [&str; 2] = ["DecisionName", "Stage"];
 pub fn json_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let branches: Vec<Value> = EventType::ALL.into_iter().map(|kind| branch(kind, &mut generator)).collect();
+    let counted = generator.subschema_for::<Counted>().to_value();
     let mut root = generator.into_root_schema_for::<Event>().to_value();
     tidy(&mut root);
     if let Some(root) = root.as_object_mut() {
         root.insert("$id".to_owned(), json!(DATA_SCHEMA));
         root.insert("title".to_owned(), json!("An event of watchlistd"));
         root.insert("allOf".to_owned(), Value::Array(branches));
+        // What is left of any type about people for a sink that only counts.
+        let counts =
+            json!({ "properties": { "subject": { "const": Counted::SUBJECT } }, "required": ["subject"] });
+        root.insert("if".to_owned(), counts);
+        root.insert("then".to_owned(), json!({ "properties": { "data": counted } }));
         fix_envelope(root);
         open_words(root);
     }
@@ -52,8 +59,10 @@ fn branch(kind: EventType, generator: &mut SchemaGenerator) -> Value {
         EventType::Health => generator.subschema_for::<HealthData>().to_value(),
         EventType::Lost => generator.subschema_for::<LostData>().to_value(),
     };
+    let whole =
+        json!({ "type": { "const": kind.as_str() }, "subject": { "not": { "const": Counted::SUBJECT } } });
     json!({
-        "if": { "properties": { "type": { "const": kind.as_str() } }, "required": ["type"] },
+        "if": { "properties": whole, "required": ["type"] },
         "then": { "properties": { "data": data } },
     })
 }

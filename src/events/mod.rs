@@ -10,6 +10,7 @@
 //! every field.
 
 pub mod cloud;
+mod counted;
 mod json_schema;
 pub mod log;
 mod maker;
@@ -22,6 +23,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use counted::Counted;
 pub use json_schema::{SCHEMA_FILE, json_schema};
 pub use maker::{CameraChange, EventMaker, Ids};
 pub use own::{

@@ -26,9 +26,11 @@ pub struct AppearedData {
     #[schemars(with = "Time")]
     pub first_seen: Timestamp,
     /// Number, within the epoch, of the frame in which it began to count.
-    pub frame: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
     /// The face's box in that frame.
-    pub bbox: Area,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bbox: Option<Area>,
     /// When that frame was captured.
     #[schemars(with = "Time")]
     pub captured_at: Timestamp,
@@ -89,8 +91,8 @@ impl EventMaker {
             track: track.to_string(),
             visit: appearance.visit,
             first_seen: to_millis(sight.since.wall),
-            frame: sight.sequence,
-            bbox: area(sight.bbox),
+            frame: Some(sight.sequence),
+            bbox: Some(area(sight.bbox)),
             captured_at: to_millis(sight.captured.wall),
             published_at: time,
             latency_ms: millis(published.since(sight.captured)),

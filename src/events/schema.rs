@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::counted::Counted;
 use super::json_schema::Time;
 use super::own::{GalleryData, HealthData, LostData};
 use super::presence::{AppearedData, LeftData};
@@ -138,6 +139,11 @@ impl Event {
         (who.log, who.sequence) = (log, sequence);
     }
 
+    /// Where it belongs.
+    pub fn who(&self) -> &Who {
+        self.data.who()
+    }
+
     /// The epoch of the log that it has its place in.
     pub fn log(&self) -> Uuid {
         self.data.who().log
@@ -158,6 +164,7 @@ impl Event {
         match &self.data {
             Data::Sighting(data) => Some(&data.camera),
             Data::Camera(data) => Some(&data.camera),
+            Data::Counted(data) => Some(&data.camera),
             Data::Appeared(data) => Some(&data.at.camera),
             Data::Left(data) => Some(&data.at.camera),
             Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => None,
@@ -191,6 +198,8 @@ pub enum Data {
     Sighting(Box<Sighting>),
     /// Of `camera`.
     Camera(Box<CameraData>),
+    /// Of any type about people, for a sink that only counts.
+    Counted(Box<Counted>),
     /// Of `appeared`.
     Appeared(Box<AppearedData>),
     /// Of `left`.
@@ -208,6 +217,7 @@ impl Data {
         match self {
             Data::Sighting(data) => data,
             Data::Camera(data) => data,
+            Data::Counted(data) => &data.who,
             Data::Appeared(data) => &data.at,
             Data::Left(data) => &data.at,
             Data::Gallery(data) => &data.who,
@@ -220,6 +230,7 @@ impl Data {
         match self {
             Data::Sighting(data) => &mut data.at.who,
             Data::Camera(data) => &mut data.at.who,
+            Data::Counted(data) => &mut data.who,
             Data::Appeared(data) => &mut data.at.who,
             Data::Left(data) => &mut data.at.who,
             Data::Gallery(data) => &mut data.who,
@@ -338,6 +349,7 @@ pub struct Sighting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
     /// Sequence numbers, within the epoch, of the frames behind the decision; the last 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<u64>,
     /// The face's box in the last of these frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -436,6 +448,7 @@ impl TryFrom<RawEvent> for Event {
 
     fn try_from(raw: RawEvent) -> Result<Self, Self::Error> {
         let data = match raw.kind {
+            _ if raw.subject == Counted::SUBJECT => Data::Counted(serde_json::from_value(raw.data)?),
             EventType::Camera => Data::Camera(serde_json::from_value(raw.data)?),
             EventType::Appeared => Data::Appeared(serde_json::from_value(raw.data)?),
             EventType::Left => Data::Left(serde_json::from_value(raw.data)?),

@@ -62,6 +62,16 @@ fn tell(event: &Event) {
             identity = event.identity().map(|i| tracing::field::display(i.id)),
             "{}", coming_and_going(&event.data)
         ),
+        Data::Counted(c) => tracing::info!(
+            target: TARGET,
+            event_id = %id,
+            event_type = kind,
+            sequence,
+            camera = c.camera,
+            "{}: {}",
+            c.camera,
+            event.kind.short()
+        ),
         Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => tracing::info!(
             target: TARGET,
             event_id = %id,
