@@ -126,7 +126,7 @@ fn a_closed_pipe_is_gone_and_no_panic() {
 fn jsonl_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("events.jsonl");
-    let config = EventFile { path: path.clone(), max_bytes: 1 << 20, keep: 1 };
+    let config = EventFile { max_bytes: 1 << 20, keep: 1, ..EventFile::new(&path) };
     let mut sink = Jsonl::open(&config).expect("opened");
     keeps_the_contract(&mut sink, || ids(&std::fs::read_to_string(&path).expect("read")));
 }
