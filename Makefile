@@ -31,13 +31,13 @@ demo: setup ## a camera, the daemon, and a verdict, in a minute (ARGS=--forever 
 # Set-up ran: a test that finds no models must fail, not skip.
 test: export WATCHLISTD_REQUIRE_MODELS := 1
 test: ## every test
-	@scripts/setup $(SETUP_FLAGS)
+	@scripts/setup $(SETUP_FLAGS) --tests
 	@cargo build --all-features --quiet
 	@target/debug/watchlistd $(PREPARE)
 	cargo test --all-features
 
 bench: setup ## Criterion benches of every kernel
-	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol
+	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol --bench events
 
 bench-peers: setup ## the same work in a plain Python loop, in the same run
 	benches/peers/run

@@ -100,7 +100,8 @@ fn lacks(camera: &Camera, missing: &ConfigErrors) -> bool {
     // As TOML writes the key: in quotes if there is a dot in it.
     let keys = [format!("cameras.{}.", camera.id), format!("cameras.{:?}.", camera.id.as_str())];
     let concerns = |problem: &Problem| {
-        !problem.key.starts_with("cameras.") || keys.iter().any(|key| problem.key.starts_with(key))
+        let elsewhere = ["cameras.", "sinks."].iter().any(|section| problem.key.starts_with(section));
+        !elsewhere || keys.iter().any(|key| problem.key.starts_with(key))
     };
     matches!(camera.source, CameraSource::Rtsp(_)) && missing.problems().iter().any(concerns)
 }

@@ -22,7 +22,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let loaded = context::load(&args.config)?;
     context::manifests_are_there(&loaded.config)?;
-    logging::init(&loaded.config.log, loaded.config.events.journal)?;
+    logging::init(&loaded.config.log, loaded.config.goes_to_journal())?;
     let file = context::file(&args.config);
     service::run(loaded, file)?;
     Ok(ExitCode::SUCCESS)

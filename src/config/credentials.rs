@@ -1,4 +1,4 @@
-//! Cameras' users and passwords: the credentials file and systemd's credentials.
+//! Users, passwords and other secrets: the credentials file, files of one secret, and systemd's credentials.
 //!
 //! Nothing that these hold reaches a message, not even the names of keys: a line in the wrong form may be the
 //! password itself. A mistake is told by file and line.
@@ -109,12 +109,24 @@ impl Credentials {
             return Ok(None);
         }
         let path = self.folder.as_ref().ok_or_else(no_folder)?.join(name);
-        let content = read(&path, true)?;
-        let line = content.strip_suffix('\n').map_or(content.as_str(), |l| l.strip_suffix('\r').unwrap_or(l));
-        if line.is_empty() || line.contains(char::is_control) {
-            return Err(format!("{} must hold one line, the password", path.display()));
+        one_line(&path, &read(&path, true)?, "the password").map(Some)
+    }
+
+    /// The one line of a file of its own, or of a credential of systemd's that `$CREDENTIALS_DIRECTORY/NAME` names; `None` if
+    /// credentials are not to be opened. Where systemd hands over a copy of the file's name, that is read, as of the
+    /// credentials file.
+    ///
+    /// # Errors
+    /// What is wrong, without any content.
+    pub fn file(&self, name: &str, base: &Path) -> Result<Option<Secret>, String> {
+        if self.access == Access::Skip {
+            if let Some(credential) = name.strip_prefix(IN_CREDENTIALS) {
+                credential_name(credential)?;
+            }
+            return Ok(None);
         }
-        Ok(Some(Secret::new(line)))
+        let (path, guarded) = self.locate(name, base)?;
+        one_line(&path, &read(&path, guarded)?, "the secret").map(Some)
     }
 
     /// Warns of entries for no camera; by line, as their names are content.
@@ -128,6 +140,14 @@ impl Credentials {
             ));
         }
     }
+}
+
+fn one_line(path: &Path, content: &str, what: &str) -> Result<Secret, String> {
+    let line = content.strip_suffix('\n').map_or(content, |l| l.strip_suffix('\r').unwrap_or(l));
+    if line.is_empty() || line.contains(char::is_control) {
+        return Err(format!("{} must hold one line, {what}", path.display()));
+    }
+    Ok(Secret::new(line))
 }
 
 fn no_folder() -> String {

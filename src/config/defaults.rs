@@ -1,5 +1,6 @@
 //! Every built-in default, in one place. `config/watchlistd.toml` shows the same values; a test keeps them in step.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use url::Url;
 
 use super::{
     Camera, CameraSource, Config, Control, Decide, Device, Events, Gallery, Http, Inference, Log, LogFormat,
-    Models, QualityLimits, Rtsp, Tls, Track, Transport,
+    Models, QualityLimits, Rtsp, Sink, Tls, Track, Transport,
 };
 use crate::gallery::command::Review;
 use crate::types::geometry::Size;
@@ -25,10 +26,10 @@ pub(super) const GALLERY_FILE: &str = "gallery.db";
 pub(super) const RUNTIME: &str = "/run/watchlistd";
 /// The socket's name in it.
 pub(super) const SOCKET_FILE: &str = "control.sock";
-/// `events.file.max_size`, bytes.
-pub(super) const EVENT_FILE_MAX: u64 = 100 << 20;
-/// `events.file.keep`
-pub(super) const EVENT_FILE_KEEP: u32 = 5;
+/// The event log's file name beside the gallery.
+pub(super) const EVENTS_FILE: &str = "events.db";
+/// The name of the socket of events, beside the control socket.
+pub(super) const EVENT_SOCKET_FILE: &str = "events.sock";
 /// Picture of a `test://` camera that names no size.
 pub(super) const TEST_SIZE: Size = Size::new(640, 360);
 /// Frames a second of a `test://` camera that names none.
@@ -45,6 +46,7 @@ impl Default for Config {
             quality: QualityLimits::default(),
             decide: Decide::default(),
             events: Events::default(),
+            sinks: vec![Sink::stdout(), Sink::journal()],
             http: Http::default(),
             control: Control::default(),
             log: Log::default(),
@@ -133,7 +135,13 @@ impl Default for Decide {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { source: "/watchlistd".into(), stdout: true, journal: true, file: None }
+        Self {
+            source: "/watchlistd".into(),
+            path: PathBuf::from(STATE).join(EVENTS_FILE),
+            retention: Duration::from_secs(30 * 86_400),
+            budget: 256 << 20,
+            lists: BTreeMap::new(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Cameras, tracking, quality and decisions change while the daemon runs. Everything else is opened once at the start:
 //! a change there is named, and waits for a restart.
 
-use super::{Camera, Config};
+use super::{Camera, Config, Sink};
 use crate::types::ids::CameraId;
 
 /// What a changed camera needs.
@@ -67,6 +67,7 @@ pub fn reloaded(old: &Config, new: Config) -> Config {
         inference: _,
         gallery: _,
         events: _,
+        sinks: _,
         http: _,
         control: _,
         log: _,
@@ -79,12 +80,18 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("models", old.models != new.models),
         ("inference", old.inference != new.inference),
         ("gallery", old.gallery != new.gallery),
-        ("events", old.events != new.events),
+        ("events", old.events != new.events || differ(old, new, Sink::is_built_in)),
+        ("sinks", differ(old, new, |sink| !sink.is_built_in())),
         ("http", old.http != new.http),
         ("control", old.control != new.control),
         ("log", old.log != new.log),
     ];
     sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+fn differ(old: &Config, new: &Config, which: impl Fn(&Sink) -> bool) -> bool {
+    let of = |config: &'_ Config| config.sinks.iter().filter(|sink| which(sink)).cloned().collect::<Vec<_>>();
+    of(old) != of(new)
 }
 
 fn find<'a>(cameras: &'a [Camera], id: &CameraId) -> Option<&'a Camera> {
@@ -129,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::base::secret::Secret;
-    use crate::config::{CameraSource, Rtsp, Transport};
+    use crate::config::{CameraSource, EventFile, Rtsp, SinkKind, Transport};
     use crate::types::geometry::Point;
 
     fn id(name: &str) -> CameraId {
@@ -218,6 +225,26 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_log_or_of_a_sink_names_its_section() {
+        type Edit = (fn(&mut Config), &'static str);
+        let edits: [Edit; 5] = [
+            (|c| c.events.retention *= 2, "events"),
+            (|c| c.events.budget += 1, "events"),
+            (|c| c.sinks.retain(|sink| sink.name != "journal"), "events"),
+            (|c| c.sinks.retain(|sink| sink.name != "archive"), "sinks"),
+            (|c| c.sinks.iter_mut().filter(|s| s.name == "archive").for_each(|s| s.required = true), "sinks"),
+        ];
+        for (edit, section) in edits {
+            let mut old = config(&["a"]);
+            old.sinks.push(Sink::new("archive", SinkKind::Jsonl(EventFile::new("/e.jsonl"))));
+            let mut new = old.clone();
+            edit(&mut new);
+            assert_eq!(diff(&old, &new).needs_restart, [section]);
+            assert_eq!(reloaded(&old, new), old);
+        }
+    }
+
+    #[test]
     fn sections_are_reloaded_or_wait_for_a_restart_and_are_said_to() {
         let old = config(&["a"]);
         let mut new = old.clone();
@@ -231,11 +258,12 @@ mod tests {
         new.models.folder = "/elsewhere".into();
         new.inference.workers = Some(7);
         new.gallery.path = "/elsewhere.db".into();
-        new.events.stdout = !new.events.stdout;
+        new.sinks.remove(0);
+        new.sinks.push(Sink::new("archive", SinkKind::Jsonl(EventFile::new("/e.jsonl"))));
         new.http.listen = None;
         new.control.socket = "/elsewhere.sock".into();
         new.log.filter = "debug".into();
-        let all = ["models", "inference", "gallery", "events", "http", "control", "log"];
+        let all = ["models", "inference", "gallery", "events", "sinks", "http", "control", "log"];
         assert_eq!(diff(&old, &new).needs_restart, all);
         let running = reloaded(&old, new.clone());
         assert_eq!(running.decide, new.decide);

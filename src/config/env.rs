@@ -2,6 +2,7 @@
 //!
 //! A variable's name holds no `-` and no `.`, and is usually in capitals. So `CAMERAS__FRONT_DOOR__URL` is for the
 //! camera whose id is `front-door`, `front.door`, `Front_Door`, ...: the one that a file names, if there is just one.
+//! Sinks are found likewise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,6 +10,15 @@ use std::path::PathBuf;
 use super::raw::{Node, Origin, Raw, Report, Table};
 
 const PREFIX: &str = "WATCHLISTD__";
+
+/// The names that the files give.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Ids of cameras.
+    pub cameras: BTreeSet<String>,
+    /// Names of sinks.
+    pub sinks: BTreeSet<String>,
+}
 
 /// What matters of the environment.
 #[derive(Default)]
@@ -41,13 +51,13 @@ impl Environment {
         this
     }
 
-    /// The layer. `cameras`: the ids that the files name.
-    pub fn layer(&self, cameras: &BTreeSet<String>, report: &Report) -> Table {
+    /// The layer. `known`: what the files name.
+    pub fn layer(&self, known: &Known, report: &Report) -> Table {
         let mut root = Table::new();
         for (name, value) in &self.settings {
             let origin = Origin { text: name.as_str().into(), from_env: true };
             let problem = |message: &str| report.problem("", message, Some(name.clone()));
-            let Some(path) = key_path(name, cameras, &problem) else { continue };
+            let Some(path) = key_path(name, known, &problem) else { continue };
             let node = Node { value: Raw::Text(value.clone()), origin: Some(origin) };
             if !insert(&mut root, &path, node) {
                 problem("another variable sets the same key or one inside it");
@@ -63,37 +73,46 @@ fn first_folder(value: &str) -> Option<PathBuf> {
 }
 
 /// `WATCHLISTD__CAMERAS__FRONT_DOOR__URL` to `cameras`, `front-door`, `url`.
-fn key_path(name: &str, cameras: &BTreeSet<String>, problem: &dyn Fn(&str)) -> Option<Vec<String>> {
+fn key_path(name: &str, known: &Known, problem: &dyn Fn(&str)) -> Option<Vec<String>> {
     let lower = name.strip_prefix(PREFIX)?.to_lowercase();
     let segments: Vec<&str> = lower.split("__").collect();
     if segments.iter().any(|s| s.is_empty()) {
         problem("expected WATCHLISTD__SECTION__KEY");
         return None;
     }
+    let mut path: Vec<String> = segments.iter().map(|s| (*s).to_owned()).collect();
     match segments.as_slice() {
-        ["cameras", id, key] => Some(vec!["cameras".into(), camera_id(id, cameras, problem)?, (*key).into()]),
+        ["cameras", id, _] => path[1] = the_one(id, "camera", &known.cameras, problem)?,
+        ["sinks", name, _] | ["sinks", name, _, _] => {
+            path[1] = the_one(name, "sink", &known.sinks, problem)?;
+        }
         ["cameras", ..] => {
             problem("expected WATCHLISTD__CAMERAS__ID__KEY");
-            None
+            return None;
+        }
+        ["sinks", ..] => {
+            problem("expected WATCHLISTD__SINKS__NAME__KEY");
+            return None;
         }
         [_] => {
             problem("expected WATCHLISTD__SECTION__KEY");
-            None
+            return None;
         }
-        _ => Some(segments.iter().map(|s| (*s).to_owned()).collect()),
+        _ => {}
     }
+    Some(path)
 }
 
-/// The one camera of the files whose id reads like `written`; else a new camera of that id.
-fn camera_id(written: &str, cameras: &BTreeSet<String>, problem: &dyn Fn(&str)) -> Option<String> {
+/// The one camera or sink of the files whose name reads like `written`; else a new one of that name.
+fn the_one(written: &str, what: &str, named: &BTreeSet<String>, problem: &dyn Fn(&str)) -> Option<String> {
     let fold = |id: &str| id.to_lowercase().replace(['-', '.'], "_");
     let wanted = fold(written);
-    let mut alike = cameras.iter().filter(|id| fold(id) == wanted);
+    let mut alike = named.iter().filter(|id| fold(id) == wanted);
     match (alike.next(), alike.next()) {
         (None, _) => Some(written.to_owned()),
         (Some(id), None) => Some(id.clone()),
         (Some(a), Some(b)) => {
-            problem(&format!("may mean camera {a} or {b}; set this key in a file instead"));
+            problem(&format!("may mean {what} {a} or {b}; set this key in a file instead"));
             None
         }
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::env::Environment;
+use super::env::{Environment, Known};
 use super::error::ConfigErrors;
 use super::place::Place;
 use super::raw::{Node, Origin, Raw, Report, Table, show_key};
@@ -77,7 +77,8 @@ pub(super) fn load_with(
     let (files, mut layers) = read_files(path, &report);
     // Half a file is not worth checking: what it misses would be reported as missing.
     let readable = report.count() == 0;
-    layers.push(env.layer(&camera_ids(&layers), &report));
+    let known = Known { cameras: names(&layers, "cameras"), sinks: names(&layers, "sinks") };
+    layers.push(env.layer(&known, &report));
     for layer in &mut layers {
         check_shape(layer, &report);
     }
@@ -117,12 +118,13 @@ fn read_files(path: Option<&Path>, report: &Report) -> (Vec<PathBuf>, Vec<Table>
     (files, layers)
 }
 
-fn camera_ids(layers: &[Table]) -> BTreeSet<String> {
-    let cameras = layers.iter().filter_map(|layer| match &layer.get("cameras")?.value {
-        Raw::Table(cameras) => Some(cameras.keys().cloned()),
+/// The names in a section of tables, over all layers.
+fn names(layers: &[Table], section: &str) -> BTreeSet<String> {
+    let tables = layers.iter().filter_map(|layer| match &layer.get(section)?.value {
+        Raw::Table(tables) => Some(tables.keys().cloned()),
         _ => None,
     });
-    cameras.flatten().collect()
+    tables.flatten().collect()
 }
 
 /// Takes out of a layer what is no section, and says so: merging would let a later layer's table cover it silently.
@@ -136,7 +138,8 @@ fn check_shape(layer: &mut Table, report: &Report) {
         is_table(name, node, report)
     });
     retain_tables(layer, "cameras", |_| true, report);
-    retain_tables(layer, "events", |key| key == "file", report);
+    retain_tables(layer, "sinks", |_| true, report);
+    retain_tables(layer, "events", |key| matches!(key, "file" | "lists"), report);
 }
 
 fn retain_tables(layer: &mut Table, section: &str, wanted: impl Fn(&str) -> bool, report: &Report) {
@@ -150,10 +153,10 @@ fn retain_tables(layer: &mut Table, section: &str, wanted: impl Fn(&str) -> bool
 fn is_table(key: &str, node: &Node, report: &Report) -> bool {
     let table = matches!(node.value, Raw::Table(_));
     if !table {
-        let example = if key == "cameras" {
-            "tables such as [cameras.door]".into()
-        } else {
-            format!("a table [{key}]")
+        let example = match key {
+            "cameras" => "tables such as [cameras.door]".into(),
+            "sinks" => "tables such as [sinks.archive]".into(),
+            _ => format!("a table [{key}]"),
         };
         report.problem(key, format!("expected {example}, found {}", node.found()), node.origin_text());
     }

@@ -13,9 +13,11 @@ mod camera;
 mod credentials;
 mod env;
 mod error;
+mod events;
 mod file;
 mod raw;
 mod read;
+mod sink;
 mod suggest;
 mod units;
 mod validate;
@@ -23,6 +25,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,8 +34,12 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::error::{ConfigErrors, Problem};
+pub use self::sink::jsonl::{Compression, EventFile, FileSync};
+pub use self::sink::unix::EventSocket;
+pub use self::sink::{BUILT_IN, Retry, Sink, SinkKind, Start};
 use crate::base::secret::{Secret, redact};
 use crate::gallery::command::Review;
+use crate::gallery::record::ListName;
 use crate::types::geometry::{Point, Size};
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
@@ -55,8 +62,10 @@ pub struct Config {
     pub quality: QualityLimits,
     /// From scores to decisions.
     pub decide: Decide,
-    /// Where events go.
+    /// The event log.
     pub events: Events,
+    /// Where events go: the sinks that are switched on, those that are built in first, then by name. Names are unique.
+    pub sinks: Vec<Sink>,
     /// Loopback HTTP: metrics and health.
     pub http: Http,
     /// The socket of status and gallery commands.
@@ -65,6 +74,13 @@ pub struct Config {
     pub log: Log,
     /// The cameras that are switched on, by id; ids are unique.
     pub cameras: Vec<Camera>,
+}
+
+impl Config {
+    /// True if events are entries of the journal.
+    pub fn goes_to_journal(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.kind == SinkKind::Journal)
+    }
 }
 
 /// `[models]`
@@ -213,23 +229,14 @@ pub struct Decide {
 pub struct Events {
     /// Value of CloudEvents `source`, followed by the camera.
     pub source: String,
-    /// One event a line to standard output.
-    pub stdout: bool,
-    /// A line for each event to the log (journald under systemd).
-    pub journal: bool,
-    /// One event a line to a file.
-    pub file: Option<EventFile>,
-}
-
-/// `[events.file]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct EventFile {
-    /// The file.
+    /// The event log (SQLite).
     pub path: PathBuf,
-    /// Rotated when it would grow beyond this.
-    pub max_bytes: u64,
-    /// Rotated files kept: `path.1` is the newest.
-    pub keep: u32,
+    /// An event that is older is deleted from the log. A minute to ten years.
+    pub retention: Duration,
+    /// Most bytes that the log takes on the disk; 16 MiB or more.
+    pub budget: u64,
+    /// Retention of events about somebody on one of these lists. Of several lists, the longest counts.
+    pub lists: BTreeMap<ListName, Duration>,
 }
 
 /// `[http]`

@@ -107,7 +107,7 @@ pub(super) fn expected<T>(what: impl Into<String>) -> Result<T, Wrong> {
 pub(super) struct Report {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<String>>,
-    /// Each key that was asked for, cameras as `cameras.*.key`, and whether anybody had set it.
+    /// Each key that was asked for, cameras as `cameras.*.key`, sinks as `sinks.*.key`, and whether anybody had set it.
     asked: RefCell<BTreeMap<String, bool>>,
 }
 
@@ -137,10 +137,12 @@ impl Report {
 /// One table while it is read.
 pub(super) struct Section<'r> {
     path: String,
-    /// The path with a camera's id replaced by `*`.
+    /// The path with a camera's or a sink's name replaced by `*`.
     schema: String,
     entries: Table,
     known: Vec<&'static str>,
+    /// Where the values that were asked for stand.
+    origins: BTreeMap<&'static str, String>,
     report: &'r Report,
     problems_before: usize,
 }
@@ -154,7 +156,15 @@ impl<'r> Section<'r> {
         report: &'r Report,
     ) -> Self {
         let problems_before = report.count();
-        Self { path: path.into(), schema: schema.into(), entries, known: Vec::new(), report, problems_before }
+        Self {
+            path: path.into(),
+            schema: schema.into(),
+            entries,
+            known: Vec::new(),
+            origins: BTreeMap::new(),
+            report,
+            problems_before,
+        }
     }
 
     /// The report mistakes go to.
@@ -208,7 +218,7 @@ impl<'r> Section<'r> {
 
     /// Says that values of this section do not go together.
     pub fn conflict(&self, key: &str, message: impl Into<String>) {
-        self.report.problem(self.path_of(key), message, None);
+        self.report.problem(self.path_of(key), message, self.origins.get(key).cloned());
     }
 
     /// True if nothing in this section was wrong so far: only then are combinations worth checking.
@@ -230,6 +240,22 @@ impl<'r> Section<'r> {
         Section::new(self.path_of(key), format!("{}.{key}", self.schema), entries, self.report)
     }
 
+    /// Everything that nobody asked for yet, for a table whose keys are names: each name with its value through `read`.
+    pub fn each<T>(&mut self, read: impl Fn(&str, &Node) -> Result<T, Wrong>) -> Vec<T> {
+        let entries = std::mem::take(&mut self.entries);
+        let mut asked = self.report.asked.borrow_mut();
+        *asked.entry(format!("{}.*", self.schema)).or_default() |= !entries.is_empty();
+        drop(asked);
+        let value = |(key, node): (String, Node)| match read(&key, &node) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.refuse(&show_key(&key), &node, wrong);
+                None
+            }
+        };
+        entries.into_iter().filter_map(value).collect()
+    }
+
     /// Ends reading: whatever is left is unknown. Values of unknown keys are not shown.
     pub fn finish(self) {
         for (key, node) in &self.entries {
@@ -242,6 +268,7 @@ impl<'r> Section<'r> {
     fn take(&mut self, key: &'static str) -> Option<Node> {
         self.known.push(key);
         let node = self.entries.remove(key);
+        self.origins.extend(node.as_ref().and_then(Node::origin_text).map(|origin| (key, origin)));
         let mut asked = self.report.asked.borrow_mut();
         *asked.entry(format!("{}.{key}", self.schema)).or_default() |= node.is_some();
         node

@@ -42,6 +42,12 @@ where
     }
 }
 
+/// How many: a whole number in a range.
+pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&Node) -> Read<usize> {
+    let read = whole(range);
+    move |node| read(node).map(|n| n as usize)
+}
+
 /// A number in a range.
 pub(super) fn number(range: RangeInclusive<f32>) -> impl Fn(&Node) -> Read<f32> {
     move |node| match any_number(node).filter(|n| range.contains(n)) {
@@ -50,10 +56,22 @@ pub(super) fn number(range: RangeInclusive<f32>) -> impl Fn(&Node) -> Read<f32> 
     }
 }
 
+/// A number in a range, as exact as it was written.
+pub(super) fn exact(range: RangeInclusive<f64>) -> impl Fn(&Node) -> Read<f64> {
+    move |node| match any_exact(node).filter(|n| range.contains(n)) {
+        Some(n) => Ok(n),
+        None => expected(format!("a number from {} to {}", range.start(), range.end())),
+    }
+}
+
 fn any_number(node: &Node) -> Option<f32> {
+    any_exact(node).map(|n| n as f32)
+}
+
+fn any_exact(node: &Node) -> Option<f64> {
     match &node.value {
-        Raw::Whole(n) => Some(*n as f32),
-        Raw::Number(n) => Some(*n as f32),
+        Raw::Whole(n) => Some(*n as f64),
+        Raw::Number(n) => Some(*n),
         Raw::Text(text) if node.is_from_env() => text.trim().parse().ok(),
         _ => None,
     }
@@ -103,11 +121,12 @@ pub(super) fn unless<T>(
 pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Node) -> Read<Duration> {
     move |node| match parse(node, units::duration).filter(|d| range.contains(d)) {
         Some(d) => Ok(d),
-        None => expected(format!(
-            "a duration from {} to {}, as \"500ms\", \"5s\", \"2m\" or \"1h\"",
-            units::show_duration(*range.start()),
-            units::show_duration(*range.end())
-        )),
+        None => {
+            let days = *range.end() > Duration::from_secs(86_400);
+            let example = if days { "\"12h\" or \"30d\"" } else { "\"500ms\", \"5s\", \"2m\" or \"1h\"" };
+            let (from, to) = (units::show_duration(*range.start()), units::show_duration(*range.end()));
+            expected(format!("a duration from {from} to {to}, as {example}"))
+        }
     }
 }
 
@@ -193,6 +212,45 @@ fn area(corners: &[Point]) -> f32 {
 
 fn fractions(items: &[Node]) -> Option<Vec<f32>> {
     items.iter().map(|item| any_number(item).filter(|n| (0.0..=1.0).contains(n))).collect()
+}
+
+/// A list of different things, each as `item` reads it; not empty.
+pub(super) fn set<T: PartialEq>(
+    what: &'static str,
+    item: impl Fn(&Node) -> Read<T>,
+) -> impl Fn(&Node) -> Read<Vec<T>> {
+    let any = set_or_none(what, item);
+    move |node| match any(node) {
+        Ok(items) if items.is_empty() => expected(format!("a list of {what} that is not empty")),
+        read => read,
+    }
+}
+
+/// The same, which may be empty.
+pub(super) fn set_or_none<T: PartialEq>(
+    what: &'static str,
+    item: impl Fn(&Node) -> Read<T>,
+) -> impl Fn(&Node) -> Read<Vec<T>> {
+    move |node| {
+        let Some(nodes) = list(node) else { return expected(format!("a list of {what}")) };
+        let mut items = Vec::new();
+        for node in &nodes {
+            let read = item(node).map_err(|wrong| of_item(wrong, node))?;
+            if items.contains(&read) {
+                return Err(Wrong::Says(format!("names {} twice", node.found())));
+            }
+            items.push(read);
+        }
+        Ok(items)
+    }
+}
+
+/// What is wrong with one item of a list: the list itself says little.
+fn of_item(wrong: Wrong, node: &Node) -> Wrong {
+    match wrong {
+        Wrong::Expected(what) => Wrong::Says(format!("expected {what}, found {}", node.found())),
+        says => says,
+    }
 }
 
 /// A list; from the environment it is written as in TOML.

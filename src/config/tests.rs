@@ -4,6 +4,7 @@ mod documented;
 mod layers;
 mod mistakes;
 mod secrets;
+mod sinks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

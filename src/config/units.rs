@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::geometry::Size;
 
-/// `500ms`, `5s`, `2m`, `1.5h`: a number and a unit.
+/// `500ms`, `5s`, `2m`, `1.5h`, `30d`: a number and a unit. A day has 24 hours.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text);
     let seconds = match unit {
@@ -12,6 +12,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return None,
     };
     // Whole milliseconds: 0.1s is 100ms, and nothing here is finer.
@@ -19,11 +20,13 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis((millis < 1e15).then_some(millis as u64)?))
 }
 
-/// A duration as [`duration`] reads it.
+/// A duration as [`duration`] reads it. A single day is `24h`.
 pub(super) fn show_duration(d: Duration) -> String {
+    const DAY: u128 = 86_400_000;
     let ms = d.as_millis();
     match ms {
         0 => "0s".into(),
+        _ if ms > DAY && ms.is_multiple_of(DAY) => format!("{}d", ms / DAY),
         _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
         _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
         _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
@@ -95,7 +98,8 @@ mod tests {
         {
             assert_eq!(duration(bad), None, "{bad}");
         }
-        for text in ["0s", "500ms", "5s", "2m", "1h"] {
+        assert_eq!(duration("30d"), Some(Duration::from_secs(30 * 86_400)));
+        for text in ["0s", "500ms", "5s", "2m", "1h", "24h", "36h", "30d"] {
             assert_eq!(duration(text).map(show_duration).as_deref(), Some(text));
         }
     }

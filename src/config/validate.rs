@@ -1,5 +1,6 @@
 //! From the merged layers to [`Config`]: every key, its type and range, and what goes together.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,17 +11,18 @@ use super::credentials::{self, Access, Credentials};
 use super::env::Environment;
 use super::place::Place;
 use super::raw::{Node, Raw, Report, Section, Table, Wrong, expected, show_key};
-use super::read::{self, Read};
+use super::read::{self, Read, count};
+use super::sink::Around;
 use super::{
-    Camera, CameraSource, Config, Control, Decide, Device, EventFile, Events, Gallery, Http, IN_CREDENTIALS,
-    Inference, Log, LogFormat, Models, QualityLimits, Track, camera, defaults, suggest,
+    Camera, CameraSource, Config, Control, Decide, Device, Gallery, Http, IN_CREDENTIALS, Inference, Log,
+    LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, suggest,
 };
 use crate::gallery::command::Review;
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
 
 /// Every section, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 12] = [
+pub(super) const SECTIONS: [&str; 13] = [
     "models",
     "inference",
     "gallery",
@@ -28,6 +30,7 @@ pub(super) const SECTIONS: [&str; 12] = [
     "quality",
     "decide",
     "events",
+    "sinks",
     "http",
     "control",
     "log",
@@ -48,21 +51,23 @@ pub(super) fn config(
     report: &Report,
 ) -> Config {
     let mut reader = Reader { root, base, env, place, report };
-    let config = Config {
-        models: reader.models(),
-        inference: reader.inference(),
-        gallery: reader.gallery(),
-        track: reader.track(),
-        quality: reader.quality(),
-        decide: reader.decide(),
-        events: reader.events(),
-        http: reader.http(),
-        control: reader.control(),
-        log: reader.log(),
-        cameras: reader.cameras(access),
+    let (models, inference, gallery) = (reader.models(), reader.inference(), reader.gallery());
+    let (track, quality, decide) = (reader.track(), reader.quality(), reader.decide());
+    let (events, built_in) = events::read(reader.section("events"), base, &gallery.path);
+    let (http, control, log) = (reader.http(), reader.control(), reader.log());
+    let mut secrets = reader.credentials(access);
+    let around = Around {
+        stores: [("gallery.path", &gallery.path), ("events.path", &events.path)],
+        base,
+        control: &control.socket,
+        source: &events.source,
+        cameras: &reader.camera_ids(),
+        credentials: &secrets,
     };
-    warn_of_twins(&config.cameras, report);
-    config
+    let sinks = sink::all(built_in, reader.tables("sinks"), &around, report);
+    let cameras = reader.cameras(&mut secrets);
+    warn_of_twins(&cameras, report);
+    Config { models, inference, gallery, track, quality, decide, events, sinks, http, control, log, cameras }
 }
 
 struct Reader<'a> {
@@ -75,11 +80,14 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn section(&mut self, name: &'static str) -> Section<'a> {
-        let entries = match self.root.remove(name) {
+        Section::new(name, name, self.tables(name), self.report)
+    }
+
+    fn tables(&mut self, name: &str) -> Table {
+        match self.root.remove(name) {
             Some(Node { value: Raw::Table(table), .. }) => table,
             _ => Table::new(),
-        };
-        Section::new(name, name, entries, self.report)
+        }
     }
 
     fn models(&mut self) -> Models {
@@ -187,28 +195,6 @@ impl<'a> Reader<'a> {
         decide
     }
 
-    fn events(&mut self) -> Events {
-        let (mut s, d) = (self.section("events"), Events::default());
-        let events = Events {
-            source: s.get("source", d.source, uri_reference),
-            stdout: s.get("stdout", d.stdout, read::flag),
-            journal: s.get("journal", d.journal, read::flag),
-            file: self.event_file(&mut s),
-        };
-        s.finish();
-        events
-    }
-
-    fn event_file(&self, events: &mut Section<'_>) -> Option<EventFile> {
-        let mut s = events.table("file");
-        let path = s.get("path", None, read::unless("off", read::path(self.base)));
-        let sizes = 64 << 10..=1 << 40;
-        let max_bytes = s.get("max_size", defaults::EVENT_FILE_MAX, read::bytes(sizes));
-        let keep = s.get("keep", defaults::EVENT_FILE_KEEP, read::whole(0..=1000));
-        s.finish();
-        path.map(|path| EventFile { path, max_bytes, keep })
-    }
-
     fn http(&mut self) -> Http {
         let (mut s, d) = (self.section("http"), Http::default());
         let http = Http { listen: s.get("listen", d.listen, read::unless("off", loopback)) };
@@ -225,13 +211,7 @@ impl<'a> Reader<'a> {
             socket: s.get("socket", d.socket, read::path(self.base)),
             group: s.get("group", d.group, read::unless("auto", group)),
         };
-        if control.socket.as_os_str().len() > MAX_SOCKET_PATH {
-            let path = control.socket.display();
-            s.conflict(
-                "socket",
-                format!("{path} is too long for a Unix socket: at most {MAX_SOCKET_PATH} bytes"),
-            );
-        }
+        fits_a_socket(&s, "socket", &control.socket);
         s.finish();
         control
     }
@@ -248,25 +228,33 @@ impl<'a> Reader<'a> {
         log
     }
 
-    /// Cameras by id, with their credentials.
-    fn cameras(&mut self, access: Access) -> Vec<Camera> {
+    /// Opens the credentials file.
+    fn credentials(&mut self, access: Access) -> Credentials {
         let mut s = self.section("credentials");
         let named = read::unless("off", |node| read::text(node).map(str::to_owned));
         let file = s.get("file", None, named);
         s.finish();
         let folder = self.env.credentials_dir.as_deref();
-        let mut secrets = Credentials::open(file.as_deref(), self.base, folder, access, self.report);
+        Credentials::open(file.as_deref(), self.base, folder, access, self.report)
+    }
 
+    /// The ids of all cameras, switched on or not.
+    fn camera_ids(&self) -> BTreeSet<String> {
+        match self.root.get("cameras").map(|node| &node.value) {
+            Some(Raw::Table(cameras)) => cameras.keys().cloned().collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Cameras by id, with their credentials.
+    fn cameras(&mut self, secrets: &mut Credentials) -> Vec<Camera> {
         let mut cameras = Vec::new();
-        let Some(Node { value: Raw::Table(entries), .. }) = self.root.remove("cameras") else {
-            return cameras;
-        };
-        for (name, node) in entries {
+        for (name, node) in self.tables("cameras") {
             let path = format!("cameras.{}", show_key(&name));
             match (CameraId::new(&name), node.value) {
                 (Ok(id), Raw::Table(table)) => {
                     let section = Section::new(path, "cameras.*", table, self.report);
-                    cameras.extend(camera::read(&id, section, self.base, &mut secrets));
+                    cameras.extend(camera::read(&id, section, self.base, secrets));
                 }
                 (Err(e), _) => {
                     self.report.problem(path, e.to_string(), node.origin.map(|o| o.text.to_string()))
@@ -284,11 +272,6 @@ const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn count(range: std::ops::RangeInclusive<u32>) -> impl Fn(&Node) -> Read<usize> {
-    let read = read::whole(range);
-    move |node| read(node).map(|n| n as usize)
-}
-
 /// A path, or a credential of systemd's. Whether it is there is for whoever opens the gallery to say: not every command
 /// does, and in root's shell there are no credentials.
 fn key_file(base: &Path) -> impl Fn(&Node) -> Read<PathBuf> {
@@ -304,13 +287,21 @@ fn key_file(base: &Path) -> impl Fn(&Node) -> Read<PathBuf> {
     }
 }
 
+/// Says so if a Unix socket cannot be at `path`.
+pub(super) fn fits_a_socket(s: &Section<'_>, key: &str, path: &Path) {
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        let path = path.display();
+        s.conflict(key, format!("{path} is too long for a Unix socket: at most {MAX_SOCKET_PATH} bytes"));
+    }
+}
+
 /// What looks like the key: as a path it would be shown in messages.
 fn is_key(text: &str) -> bool {
     text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The name of a group, as `groupadd` takes it.
-fn group(node: &Node) -> Read<String> {
+pub(super) fn group(node: &Node) -> Read<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let starts_well = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     match read::text(node) {
@@ -329,16 +320,6 @@ fn device(node: &Node) -> Read<Device> {
         _ => None,
     };
     found.map_or_else(|| expected("\"cpu\", \"cuda:N\", \"tensorrt:N\" or \"openvino\""), Ok)
-}
-
-/// CloudEvents 1.0: `source` is a URI-reference (RFC 3986) that is not empty.
-fn uri_reference(node: &Node) -> Read<String> {
-    let good =
-        |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
-    match read::text(node) {
-        Ok(text) if text.chars().all(good) => Ok(text.to_owned()),
-        _ => expected("a URI reference, as \"/watchlistd\" or \"https://example.org/site-7\""),
-    }
 }
 
 /// Nothing here asks who is there, so nothing here may be reached from elsewhere.

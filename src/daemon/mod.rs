@@ -1,5 +1,6 @@
 //! The long-running program: its life cycle, and how it talks to the system around it.
 
+mod health;
 pub mod logging;
 mod reception;
 pub mod service;

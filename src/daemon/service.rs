@@ -13,6 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{select, tick};
 use uuid::Uuid;
 
+use super::health::{Health, Told};
 use super::logging;
 use super::reception::Reception;
 use super::signals::{Signal, Signals};
@@ -25,7 +26,7 @@ use crate::base::error::Result;
 use crate::base::shutdown;
 use crate::config::load::{self, Loaded};
 use crate::config::place::Place;
-use crate::config::{Config, Events, diff};
+use crate::config::{Config, Events, Sink, SinkKind, diff};
 use crate::err;
 use crate::events::{EventMaker, HealthChange, HealthState, Ids, log};
 use crate::gallery::custody::Custody;
@@ -44,6 +45,9 @@ const LOADING: Duration = Duration::from_secs(900);
 
 /// How often we look whether a file camera was played to its end.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
+
+/// How often we look how the parts are.
+const LOOK_AT_HEALTH: Duration = Duration::from_secs(2);
 
 /// The component of health events about the configuration.
 const CONFIGURATION: &str = "configuration";
@@ -155,7 +159,8 @@ impl Daemon {
     /// Waits for signals; ends when it is time to stop, with the reason if that is not a signal.
     fn serve(&mut self, signals: &Signals, file: Option<&Path>) -> Result<()> {
         let gone = self.around.publisher.gone().clone();
-        let around = tick(LOOK_AROUND);
+        let (around, health) = (tick(LOOK_AROUND), tick(LOOK_AT_HEALTH));
+        let mut parts = Health::default();
         loop {
             select! {
                 recv(signals.receiver()) -> signal => match signal {
@@ -167,7 +172,16 @@ impl Daemon {
                     tracing::info!("every camera was a file and has been played to its end");
                     return Ok(());
                 },
+                recv(health) -> _ => self.look_at_health(&mut parts),
             }
+        }
+    }
+
+    fn look_at_health(&self, parts: &mut Health) {
+        let now = self.around.clock.now();
+        let snapshot = self.around.stats.snapshot(now, self.life.phase().as_str(), Vec::new());
+        for Told { state, part, message } in parts.look(&snapshot, now) {
+            self.tell(HealthChange::of_part(state, &part, message));
         }
     }
 
@@ -274,15 +288,16 @@ fn publish(
     clock: &Arc<dyn Clock>,
     heartbeats: &Arc<Heartbeats>,
 ) -> Result<Publisher> {
-    let sinks = sinks::from_config(&sparing_the_journal(&config.events))?;
+    let chosen = sparing_the_journal(config);
+    let sinks = sinks::from_config(&chosen, clock)?;
     let (key, ring) = custody.for_events();
     let teller = maker.clone();
     let options = log::Options {
         path: place_of_log(config),
         key,
         ring: Arc::new(ring),
-        rules: log::Rules { keep: Duration::from_secs(30 * 86_400), lists: [].into(), budget: 256 << 20 },
-        sinks: sinks::places(&sinks),
+        rules: rules(&config.events),
+        sinks: sinks::places(&chosen),
         tell: Arc::new(move |lost, at| teller.lost(*lost, Moment { mono: Duration::ZERO, wall: at })),
         clock: clock.clone(),
         stats: stats.clone(),
@@ -292,19 +307,24 @@ fn publish(
     Publisher::start(log, sinks, maker, stats, clock)
 }
 
-/// Beside the gallery. Where that is on a read-only file system, beside the control socket: it lives as long as the box is on.
+/// Where the configuration says. Where that is beside a gallery on a read-only file system, beside the control socket: it lives
+/// as long as the box is on.
 fn place_of_log(config: &Config) -> PathBuf {
-    const NAME: &str = "events.db";
-    let beside = config.gallery.path.with_file_name(NAME);
-    if !on_read_only(&config.gallery.path) {
-        return beside;
+    let chosen = &config.events.path;
+    if chosen.parent() != config.gallery.path.parent() || !on_read_only(&config.gallery.path) {
+        return chosen.clone();
     }
-    let elsewhere = config.control.socket.with_file_name(NAME);
+    let elsewhere = config.control.socket.with_file_name("events.db");
     tracing::warn!(
         log = %elsewhere.display(),
         "the gallery's file system is read-only: the event log is not beside it, and is gone when the box is switched off"
     );
     elsewhere
+}
+
+fn rules(events: &Events) -> log::Rules {
+    let lists = events.lists.iter().map(|(list, time)| (list.to_string(), *time)).collect();
+    log::Rules { keep: events.retention, lists, budget: events.budget }
 }
 
 /// True if a stop came while something slow was loaded. A reload that came meanwhile has nothing to do.
@@ -313,14 +333,18 @@ fn told_to_stop(signals: &Signals) -> bool {
 }
 
 /// Under systemd standard output ends in the journal: an event that is an entry there already would stand there twice.
-fn sparing_the_journal(events: &Events) -> Events {
-    let twice = events.journal && events.stdout && logging::stdout_is_journal();
-    if twice {
-        tracing::info!(
-            "events go to the journal as entries of their own, not also as lines of standard output"
-        );
+fn sparing_the_journal(config: &Config) -> Vec<Sink> {
+    let mut sinks = config.sinks.clone();
+    if config.goes_to_journal() && logging::stdout_is_journal() {
+        let all = sinks.len();
+        sinks.retain(|sink| sink.kind != SinkKind::Stdout);
+        if sinks.len() < all {
+            tracing::info!(
+                "events go to the journal as entries of their own, not also as lines of standard output"
+            );
+        }
     }
-    Events { stdout: events.stdout && !twice, ..events.clone() }
+    sinks
 }
 
 fn note_models(models: &Models, around: &Surroundings) {

@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn config(folder: &Path, max_bytes: u64, keep: u32) -> EventFile {
-        EventFile { path: folder.join("events.jsonl"), max_bytes, keep }
+        EventFile { max_bytes, keep, ..EventFile::new(folder.join("events.jsonl")) }
     }
 
     #[test]

@@ -12,10 +12,16 @@
 mod journal;
 mod jsonl;
 mod lines;
+pub mod mqtt;
+pub mod nats;
 mod publisher;
 pub mod runner;
+pub mod shape;
 pub mod sink;
 mod stdout;
+#[cfg(any(test, feature = "faults"))]
+pub mod testing;
+pub mod webhook;
 
 #[cfg(test)]
 mod contract;
@@ -25,38 +31,59 @@ pub use jsonl::Jsonl;
 pub use publisher::{Named, Publisher};
 pub use stdout::Stdout;
 
+use std::sync::Arc;
+
+use self::mqtt::Mqtt;
+use self::nats::Nats;
 use self::runner::Manner;
 use self::sink::Sink;
+use self::webhook::Webhook;
+use crate::bail;
+use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::config;
+use crate::config::{self, SinkKind, Start};
 use crate::events::log::SinkPlace;
 
-/// The sinks that the configuration turns on.
+/// The sinks of the configuration, opened.
 ///
 /// # Errors
-/// When the events' file cannot be opened; the message names the key.
-pub fn from_config(events: &config::Events) -> Result<Vec<Named>> {
-    let named = |name: &str, sink: Box<dyn Sink>| Named {
-        name: name.to_owned(),
-        sink,
-        shaping: Box::new(Some),
-        manner: Manner::default(),
+/// When a file cannot be opened; the message names the key.
+pub fn from_config(sinks: &[config::Sink], clock: &Arc<dyn Clock>) -> Result<Vec<Named>> {
+    let named = |sink: &config::Sink| {
+        let shape = sink.shape.clone();
+        Ok(Named {
+            name: sink.name.clone(),
+            sink: open(sink, clock)?,
+            shaping: Box::new(move |event| shape.shaped(event)),
+            manner: manner(&sink.retry),
+        })
     };
-    let mut sinks = Vec::new();
-    if events.stdout {
-        sinks.push(named("stdout", Box::new(Stdout::open()?)));
-    }
-    if let Some(file) = &events.file {
-        sinks.push(named("file", Box::new(Jsonl::open(file)?)));
-    }
-    if events.journal {
-        sinks.push(named("journal", Box::new(Journal)));
-    }
-    Ok(sinks)
+    sinks.iter().map(named).collect()
+}
+
+fn open(sink: &config::Sink, clock: &Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
+    Ok(match &sink.kind {
+        SinkKind::Stdout => Box::new(Stdout::open()?),
+        SinkKind::Journal => Box::new(Journal),
+        SinkKind::Jsonl(file) => Box::new(Jsonl::open(file)?),
+        SinkKind::Webhook(webhook) => Box::new(Webhook::open((**webhook).clone(), clock.clone())?),
+        SinkKind::Mqtt(mqtt) => Box::new(Mqtt::new((**mqtt).clone())?),
+        SinkKind::Nats(nats) => Box::new(Nats::new((**nats).clone())?),
+        kind => bail!(Unavailable, "{}: no sink of type {} can be run", sink.key(), kind.as_str()),
+    })
+}
+
+fn manner(retry: &config::Retry) -> Manner {
+    let config::Retry { first, most, rate, batch, dead_letters } = *retry;
+    Manner { first, most, rate, batch: batch.unwrap_or(usize::MAX), dead_letters }
 }
 
 /// How the log knows them. What was not read before the end is no business of standard output's next reader.
-pub fn places(sinks: &[Named]) -> Vec<SinkPlace> {
-    let place = |named: &Named| SinkPlace { name: named.name.clone(), required: false, from_oldest: false };
+pub fn places(sinks: &[config::Sink]) -> Vec<SinkPlace> {
+    let place = |sink: &config::Sink| SinkPlace {
+        name: sink.name.clone(),
+        required: sink.required,
+        from_oldest: sink.start == Start::Oldest,
+    };
     sinks.iter().map(place).collect()
 }

@@ -6,7 +6,10 @@ use super::Setting;
 use crate::config::credentials::Access;
 use crate::config::load::{load, load_with};
 use crate::config::place::Place;
-use crate::config::{Camera, CameraSource, Config, Rtsp};
+use crate::config::{Camera, CameraSource, Config, EventFile, EventSocket, Rtsp, Sink, SinkKind};
+use crate::sinks::mqtt::MqttConfig;
+use crate::sinks::nats::{Login, NatsConfig};
+use crate::sinks::webhook::{Mode, WebhookConfig};
 use crate::types::geometry::Size;
 
 fn project(name: &str) -> PathBuf {
@@ -22,8 +25,26 @@ fn uncommented() -> String {
     text.lines().map(|line| if setting(&line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
 }
 
+/// The secrets that its sinks name.
+const SECRETS: [&str; 10] = [
+    "door-password",
+    "broker-password",
+    "nats-password",
+    "nats-token",
+    "nats-seed",
+    "desk-signing",
+    "desk-token",
+    "desk-key",
+    "desk-password",
+    "proxy-password",
+];
+
 fn everything() -> Setting {
-    let setting = Setting::new(&uncommented()).file("creds/door-password", "p", 0o400);
+    let address = "https://desk.example.org/s";
+    let setting = Setting::new(&uncommented()).file("creds/desk-address", address, 0o400);
+    let setting = SECRETS.iter().fold(setting, |setting, name| {
+        setting.file(&format!("creds/{name}"), "longer than a key has to be", 0o400)
+    });
     let folder = setting.path("creds");
     setting.var("CREDENTIALS_DIRECTORY", folder)
 }
@@ -37,10 +58,14 @@ fn as_it_is_shipped_it_is_the_defaults() {
 
 #[test]
 fn with_every_setting_in_force_it_still_is_the_defaults() {
-    let loaded = everything().loaded();
+    let mut loaded = everything().loaded();
     assert_eq!(loaded.warnings, [""; 0]);
-    let cameras = loaded.config.cameras.clone();
-    assert_eq!(Config { cameras: Vec::new(), ..loaded.config }, Config::default());
+    let cameras = std::mem::take(&mut loaded.config.cameras);
+    let lists = std::mem::take(&mut loaded.config.events.lists);
+    assert_eq!(lists.into_keys().map(String::from).collect::<Vec<_>>(), ["vip"]);
+    let (built_in, sinks) = loaded.config.sinks.into_iter().partition(Sink::is_built_in);
+    assert_eq!(Config { sinks: built_in, ..loaded.config }, Config::default());
+    sinks_are_at_their_defaults(sinks);
 
     let ids: Vec<_> = cameras.iter().map(|c| c.id.as_str()).collect();
     assert_eq!(ids, ["desk", "door", "pattern", "recording"]);
@@ -61,6 +86,66 @@ fn with_every_setting_in_force_it_still_is_the_defaults() {
     assert!(rtsp.user.is_some() && rtsp.password.is_some());
 }
 
+fn sinks_are_at_their_defaults(sinks: Vec<Sink>) {
+    let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "archive",
+            "desk",
+            "desk-in-batches",
+            "home",
+            "hub",
+            "hub-by-jwt",
+            "hub-by-nkey",
+            "hub-by-token",
+            "local"
+        ]
+    );
+    for sink in sinks {
+        assert_eq!(sink, Sink::new(&*sink.name, sink.kind.clone()), "options at their defaults");
+        match sink.kind {
+            SinkKind::Jsonl(file) => assert_eq!(file, EventFile::new("/var/log/watchlistd/events.jsonl")),
+            SinkKind::Unix(socket) => assert_eq!(socket, EventSocket::new("/run/watchlistd/events.sock")),
+            SinkKind::Mqtt(mqtt) => {
+                let default = MqttConfig::new(mqtt.broker.clone(), "watchlistd-home", "watchlistd");
+                assert!(mqtt.user.is_some() && mqtt.password.is_some());
+                assert_eq!(MqttConfig { user: None, password: None, ..*mqtt }, default);
+            }
+            SinkKind::Nats(nats) => {
+                let default = NatsConfig::new(nats.servers.clone(), "watchlistd", "watchlistd");
+                assert!(nats.login != Login::None);
+                assert_eq!(NatsConfig { login: Login::None, ..*nats }, default);
+            }
+            SinkKind::Webhook(hook) => {
+                let known = (hook.signing_secrets.len(), hook.headers.len(), hook.token.is_some());
+                let login = (hook.user.is_some(), hook.password.is_some());
+                let proxy = [hook.proxy.is_some(), hook.proxy_user.is_some(), hook.proxy_password.is_some()];
+                match sink.name.as_str() {
+                    "desk" => {
+                        assert_eq!((hook.mode, known, login), (Mode::Single, (1, 2, true), (false, false)))
+                    }
+                    _ => assert_eq!(
+                        (hook.mode, known, login, proxy),
+                        (Mode::BATCH, (0, 0, false), (true, true), [true; 3])
+                    ),
+                }
+                let default = WebhookConfig::new(hook.url.clone());
+                let kept = WebhookConfig {
+                    connect_timeout: hook.connect_timeout,
+                    timeout: hook.timeout,
+                    ca_file: hook.ca_file,
+                    client_certificate: hook.client_certificate,
+                    client_key: hook.client_key,
+                    ..default.clone()
+                };
+                assert_eq!(kept, default);
+            }
+            SinkKind::Stdout | SinkKind::Journal => panic!("built in"),
+        }
+    }
+}
+
 trait MapSources {
     fn map_sources(self) -> [CameraSource; 4];
 }
@@ -77,10 +162,22 @@ fn it_holds_every_key_of_the_schema() {
     let setting = everything();
     let (_, asked) =
         load_with(Some(&setting.main()), setting.env.clone(), &Place::default(), Access::Read).unwrap();
-    // A camera's `password` is known only to be refused.
-    let missing: Vec<_> = asked.iter().filter(|(key, set)| !**set && *key != "cameras.*.password").collect();
+    // Known only to be refused.
+    let refused = [
+        "cameras.*.password",
+        "sinks.*.password",
+        "sinks.*.token",
+        "sinks.*.nkey",
+        "sinks.*.secret",
+        "sinks.*.secrets",
+        "sinks.*.proxy_password",
+        // A table, of which only a socket has to be refused.
+        "sinks.*.backoff",
+    ];
+    let missing: Vec<_> =
+        asked.iter().filter(|(key, set)| !**set && !refused.contains(&key.as_str())).collect();
     assert!(missing.is_empty(), "config/watchlistd.toml lacks {missing:?}");
-    assert!(asked.len() > 60, "{} keys", asked.len());
+    assert!(asked.len() > 150, "{} keys", asked.len());
 }
 
 /// What stands between fences of this kind.
@@ -117,6 +214,8 @@ fn every_example_of_the_manual_is_read() {
         let setting = Setting::new(&example)
             .file("credentials.toml", &credentials[0], 0o600)
             .file("creds/door-password", "p", 0o400)
+            .file("creds/hub-password", "p", 0o400)
+            .file("creds/desk-secret", "sixteen bytes or more", 0o400)
             .file("creds/cameras", &credentials[0], 0o400);
         let folder = setting.path("creds");
         let setting = setting.var("CREDENTIALS_DIRECTORY", folder);

@@ -7,7 +7,7 @@ use super::{Setting, only_camera};
 use crate::base::secret::Secret;
 use crate::config::load::load;
 use crate::config::place::Place;
-use crate::config::{CameraSource, Config, Device, LogFormat, Tls};
+use crate::config::{CameraSource, Config, Device, LogFormat, SinkKind, Tls};
 use crate::gallery::command::Review;
 use crate::types::geometry::Size;
 
@@ -69,8 +69,9 @@ fn the_environment_takes_the_type_that_is_expected() {
     let config = &loaded.config;
     assert_eq!((config.inference.workers, &config.inference.device), (Some(3), &Device::Cuda(1)));
     assert_eq!(config.quality.min_face, 48.5);
-    assert!(!config.events.stdout);
-    let file = config.events.file.as_ref().unwrap();
+    let names: Vec<_> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["journal", "file"]);
+    let SinkKind::Jsonl(file) = &config.sinks[1].kind else { panic!("{:?}", config.sinks) };
     assert_eq!((file.path.as_path(), file.max_bytes), (Path::new("/e.jsonl"), 2 << 20));
     assert_eq!(config.track.max_age, Duration::from_millis(750));
     assert_eq!((config.decide.threshold, config.http.listen), (None, None));

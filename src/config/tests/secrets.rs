@@ -115,8 +115,8 @@ fn a_user_or_password_in_two_places_is_refused() {
     assert_eq!(
         setting.mistakes(),
         [
-            "cameras.door.url: the camera has a user in two places, url and user and the credentials file; keep one",
-            "cameras.door.url: the camera has a password in two places, url and the credentials file; keep one",
+            "cameras.door.url: the camera has a user in two places, url and user and the credentials file; keep one (DIR/w.toml:4)",
+            "cameras.door.url: the camera has a password in two places, url and the credentials file; keep one (DIR/w.toml:4)",
         ]
     );
 }
