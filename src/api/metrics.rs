@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::stats::CameraState;
 use crate::stats::counter::Label;
-use crate::stats::snapshot::{CameraSnapshot, Counts, Snapshot};
+use crate::stats::snapshot::{CameraSnapshot, Counts, SinkSnapshot, Snapshot};
 
 /// `Content-Type` of the answer.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -108,6 +108,21 @@ macro_rules! camera {
             write: |snapshot, samples| {
                 let counts: fn(&CameraSnapshot) -> &Counts = $counts;
                 snapshot.cameras.iter().for_each(|c| samples.by_label(&c.id, $label, counts(c)));
+            },
+        }
+    };
+}
+
+macro_rules! sink {
+    ($name:literal, $kind:literal, $help:literal, $value:expr) => {
+        Metric {
+            name: $name,
+            kind: $kind,
+            labels: &["sink"],
+            help: $help,
+            write: |snapshot, samples| {
+                let value: fn(&SinkSnapshot) -> _ = $value;
+                snapshot.events.sinks.iter().for_each(|k| samples.put(&[("sink", &k.name)], value(k)));
             },
         }
     };
@@ -286,29 +301,32 @@ pub const METRICS: &[Metric] = &[
         |s| s.events.overflowed
     ),
     global!("watchlistd_events_queue", "gauge", "Events that wait to be published.", |s| s.events.queue),
-    Metric {
-        name: "watchlistd_sink_written_total",
-        kind: "counter",
-        labels: &["sink"],
-        help: "Events a sink wrote.",
-        write: |s, samples| s.events.sinks.iter().for_each(|k| samples.put(&[("sink", &k.name)], k.written)),
-    },
-    Metric {
-        name: "watchlistd_sink_lost_total",
-        kind: "counter",
-        labels: &["sink"],
-        help: "Events a sink could not write.",
-        write: |s, samples| s.events.sinks.iter().for_each(|k| samples.put(&[("sink", &k.name)], k.lost)),
-    },
-    Metric {
-        name: "watchlistd_sink_healthy",
-        kind: "gauge",
-        labels: &["sink"],
-        help: "0 while a sink's last write failed.",
-        write: |s, samples| {
-            s.events.sinks.iter().for_each(|k| samples.put(&[("sink", &k.name)], u8::from(k.healthy)));
-        },
-    },
+    global!(
+        "watchlistd_events_lost_total",
+        "counter",
+        "Events that a required sink never had, because the event log reached its budget.",
+        |s| s.events.lost
+    ),
+    global!("watchlistd_event_log_bytes", "gauge", "Bytes of the event log that hold something.", |s| s
+        .events
+        .bytes),
+    global!(
+        "watchlistd_event_log_commits_total",
+        "counter",
+        "Transactions that brought events into the event log: each is one wait for the disk.",
+        |s| s.events.commits
+    ),
+    global!("watchlistd_event_log_healthy", "gauge", "0 while the event log cannot be written.", |s| {
+        u8::from(!s.events.log_failing)
+    }),
+    sink!("watchlistd_sink_written_total", "counter", "Events a sink has a receipt for.", |k| k.written),
+    sink!("watchlistd_sink_lost_total", "counter", "Events a sink refused for good: dead letters.", |k| k
+        .lost),
+    sink!("watchlistd_sink_failures_total", "counter", "Attempts of a sink that failed.", |k| k.failures),
+    sink!("watchlistd_sink_behind", "gauge", "Events of the log that a sink has not had yet.", |k| k.behind),
+    sink!("watchlistd_sink_healthy", "gauge", "0 while a sink's last attempt failed.", |k| u8::from(
+        k.healthy
+    )),
 ];
 
 #[cfg(test)]

@@ -222,6 +222,10 @@ impl EventStats {
             accepted: self.accepted.get(),
             overflowed: self.overflowed.get(),
             queue: self.queue.get(),
+            lost: self.lost.get(),
+            bytes: self.bytes.get(),
+            commits: self.commits.get(),
+            log_failing: self.log_failing.get() == 1,
             sinks: sinks.iter().map(|s| s.snapshot()).collect(),
         }
     }
@@ -250,6 +254,8 @@ impl SinkStats {
             written: self.written.get(),
             lost: self.lost.get(),
             healthy: self.failing.get() == 0,
+            failures: self.failures.get(),
+            behind: self.behind.get(),
         }
     }
 }

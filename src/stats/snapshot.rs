@@ -90,6 +90,18 @@ pub struct EventsSnapshot {
     pub overflowed: u64,
     /// Events that wait.
     pub queue: u64,
+    /// Events that a required sink never had, because the log reached its budget.
+    #[serde(default)]
+    pub lost: u64,
+    /// Bytes of the log that hold something.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Transactions that brought events into the log.
+    #[serde(default)]
+    pub commits: u64,
+    /// True while the log cannot be written.
+    #[serde(default)]
+    pub log_failing: bool,
     /// The sinks.
     pub sinks: Vec<SinkSnapshot>,
 }
@@ -105,6 +117,12 @@ pub struct SinkSnapshot {
     pub lost: u64,
     /// False while the last write failed.
     pub healthy: bool,
+    /// Attempts that failed.
+    #[serde(default)]
+    pub failures: u64,
+    /// Events of the log that it has not had yet.
+    #[serde(default)]
+    pub behind: u64,
 }
 
 /// A camera's last failure.
