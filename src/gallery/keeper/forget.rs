@@ -167,9 +167,7 @@ impl Keeper {
         let told = self.told(u64::MAX)?;
         let had = || told.called.iter().rev().find(|(_, had)| Some(*had) == tag).map(|(id, _)| *id);
         let id: Option<IdentityId> = text.parse().ok().or_else(had);
-        let meant =
-            |gone: &Forgotten| id == Some(gone.identity) || (tag.is_some() && gone.external_tag == tag);
-        let Some(gone) = self.forgotten()?.into_iter().find(meant) else { return Ok(None) };
+        let Some(gone) = meant(self.forgotten()?, id, tag) else { return Ok(None) };
         let Some(entry) = self.entry_of_forgetting(gone.identity)? else {
             bail!(
                 NoInput,
@@ -267,6 +265,15 @@ impl Keeper {
     }
 }
 
+/// Who of the forgotten has that id, else that external id: an external id of before stands there by itself, under an id that is
+/// nobody's.
+fn meant(all: Vec<Forgotten>, id: Option<IdentityId>, tag: Option<[u8; 32]>) -> Option<Forgotten> {
+    let by_id = all.iter().position(|gone| id == Some(gone.identity));
+    let by_tag = || all.iter().position(|gone| tag.is_some() && gone.external_tag == tag);
+    let at = by_id.or_else(by_tag)?;
+    all.into_iter().nth(at)
+}
+
 /// What the audit log tells that matters to somebody who is forgotten.
 #[derive(Default)]
 struct Told {
@@ -349,5 +356,24 @@ impl Told {
                 .to_owned(),
         );
         beyond
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_is_found_by_id_before_what_stands_for_an_external_id_of_theirs() {
+        let (at, tag, id) = (Timestamp::UNIX_EPOCH, [7; 32], IdentityId::generate());
+        let person = Forgotten { identity: id, external_tag: None, at, templates: Vec::new() };
+        let (of_tag, other) = (Forgotten::of_tag(tag, at), Forgotten::of_tag([8; 32], at));
+        for all in [[&other, &of_tag, &person], [&person, &of_tag, &other]] {
+            let all: Vec<Forgotten> = all.into_iter().cloned().collect();
+            assert_eq!(meant(all.clone(), Some(id), Some(tag)), Some(person.clone()));
+            assert_eq!(meant(all.clone(), None, Some(tag)), Some(of_tag.clone()));
+            assert_eq!(meant(all.clone(), Some(id), None), Some(person.clone()));
+            assert_eq!(meant(all, None, None), None);
+        }
     }
 }
