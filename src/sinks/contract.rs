@@ -112,6 +112,20 @@ fn stdout_keeps_the_contract() {
 }
 
 #[test]
+fn a_closed_pipe_is_noticed_while_there_is_nothing_to_write() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut sink = Stdout::watching(writer).expect("a pipe");
+    assert!(sink.gone().is_none());
+    send(&mut sink, 1..=1);
+    assert!(sink.gone().is_none(), "what was not read yet is no reason");
+    drop(reader);
+    assert!(sink.gone().is_some_and(|error| error.to_string().contains("closed by its reader")));
+    // A file has no reader.
+    let file = tempfile::tempfile().expect("a file");
+    assert!(Stdout::watching(file).expect("a file").gone().is_none());
+}
+
+#[test]
 fn a_closed_pipe_is_gone_and_no_panic() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let (_stopper, stop) = shutdown::channel();

@@ -227,6 +227,10 @@ impl Runner {
                 if over || self.needs.reading.wait(place.epoch, place.cursor, IDLE) {
                     break;
                 }
+                if let Some(error) = self.sink.gone() {
+                    self.failed(&error.chain());
+                    return End::Gone;
+                }
                 self.sink.idle();
                 continue;
             }

@@ -110,6 +110,12 @@ pub trait Sink: Send {
     /// Called now and then while there is nothing to send, for what a connection needs (keep-alive). Must not block for long.
     fn idle(&mut self) {}
 
+    /// Asked now and then while there is nothing to send: why nothing will ever be taken again, if that is known already. What is
+    /// read by a pipe that has been closed should be told before there is another event, which may take days.
+    fn gone(&mut self) -> Option<Error> {
+        None
+    }
+
     /// Removes what stays outside about somebody who was forgotten, such as retained messages. Called in order with the events, when
     /// the cursor is at the one that tells of it, and again until it succeeds. What is not there is no error.
     ///

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::lines::Lines;
 use super::sink::{Delivery, Sent, Sink, Trouble};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::shutdown::Stop;
 use crate::err;
 
@@ -16,6 +18,8 @@ use crate::err;
 #[derive(Debug)]
 pub struct Stdout<W> {
     lines: Lines<W>,
+    /// What is looked at while there is nothing to write.
+    watched: Option<OwnedFd>,
 }
 
 impl Stdout<File> {
@@ -26,14 +30,26 @@ impl Stdout<File> {
     /// `Io`, when it is closed.
     pub fn open() -> Result<Self> {
         let fd = io::stdout().as_fd().try_clone_to_owned();
-        fd.map(|fd| Self::new(fd.into())).map_err(|e| err!(Io, "standard output is closed").because(e))
+        fd.and_then(|fd| Self::watching(fd.into()))
+            .map_err(|e| err!(Io, "standard output is closed").because(e))
+    }
+}
+
+impl<W: Write + AsFd> Stdout<W> {
+    /// Writes to `to`, and notices that its reader has gone without writing anything.
+    ///
+    /// # Errors
+    /// As the system, when there are no more descriptors.
+    pub fn watching(to: W) -> io::Result<Self> {
+        let watched = Some(to.as_fd().try_clone_to_owned()?);
+        Ok(Self { watched, ..Self::new(to) })
     }
 }
 
 impl<W: Write> Stdout<W> {
     /// Writes to `to`.
     pub fn new(to: W) -> Self {
-        Self { lines: Lines::new(to, false) }
+        Self { lines: Lines::new(to, false), watched: None }
     }
 }
 
@@ -50,11 +66,7 @@ impl<W: Write + Send> Sink for Stdout<W> {
             match self.lines.append(&event.json) {
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
-                    let error = err!(
-                        Io,
-                        "standard output was closed by its reader; no more events are written to it"
-                    );
-                    return Sent::until(taken, Trouble::Gone { error: error.because(e) });
+                    return Sent::until(taken, Trouble::Gone { error: closed().because(e) });
                 }
                 Err(e) => {
                     return Sent::later(
@@ -66,4 +78,16 @@ impl<W: Write + Send> Sink for Stdout<W> {
         }
         Sent::all(batch)
     }
+
+    /// Of a pipe nobody reads the system says so (`POLLERR`). Of a file it says nothing.
+    fn gone(&mut self) -> Option<Error> {
+        let mut watched = [PollFd::new(self.watched.as_ref()?, PollFlags::empty())];
+        poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+        let [watched] = watched;
+        watched.revents().contains(PollFlags::ERR).then(closed)
+    }
+}
+
+fn closed() -> Error {
+    err!(Io, "standard output was closed by its reader; no more events are written to it")
 }

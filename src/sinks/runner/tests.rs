@@ -206,6 +206,31 @@ fn a_sink_that_has_gone_says_so_and_keeps_its_place() {
     );
 }
 
+/// Takes everything, and its reader leaves then.
+struct Left(Arrived);
+
+impl Sink for Left {
+    fn send(&mut self, batch: &[Delivery], _: &Stop) -> Sent {
+        self.0.0.lock().expect("whole").extend(batch.iter().map(|event| event.sequence));
+        Sent::all(batch)
+    }
+
+    fn gone(&mut self) -> Option<crate::base::error::Error> {
+        Some(err!(Io, "closed"))
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_noticed_without_another_event() {
+    let site = Site::new();
+    let (log, arrived) = (site.open(), Arrived::default());
+    fill(&site, &log, 3);
+    let (running, _, gone) = start(&site, &log, "needed", Box::new(Left(arrived.clone())));
+    assert!(gone.recv_timeout(Duration::from_secs(60)).is_ok());
+    end(running);
+    assert_eq!((arrived.all(), log.reading().cursor("needed")), (vec![1, 2, 3], Some(3)));
+}
+
 #[test]
 fn one_that_hangs_holds_neither_another_nor_the_end_and_has_its_events_after_the_next_start() {
     let site = Site::new();
