@@ -70,14 +70,14 @@ impl Health {
             None => None,
             Some(true) => {
                 let told = self.0.remove(&name)?.told;
-                told.then(|| Told { state: HealthState::Recovered, part: name, message: again })
+                told.then_some(Told { state: HealthState::Recovered, part: name, message: again })
             }
             Some(false) => {
                 let since = self.0.entry(name.clone()).or_insert(Since { failing: now.mono, told: false });
                 let over = now.mono.saturating_sub(since.failing) >= PATIENCE;
                 let news = over && !since.told;
                 since.told |= over;
-                news.then(|| Told { state: HealthState::Degraded, part: name, message: fails })
+                news.then_some(Told { state: HealthState::Degraded, part: name, message: fails })
             }
         }
     }
