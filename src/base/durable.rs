@@ -30,6 +30,32 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     put(path, mode, Existing::Replaced, |file| file.write_all(bytes))
 }
 
+/// [`write`] or [`create`], by `over`, of what `fill` writes, which may be more than fits into memory. If that fails, nothing is
+/// at the path but what was there.
+///
+/// # Errors
+/// As [`write`] and [`create`], and what `fill` gives; its writes fail with what [`failed_to_write`] makes of them.
+pub fn write_through<T>(
+    path: &Path,
+    mode: u32,
+    over: bool,
+    fill: impl FnOnce(&mut File) -> Result<T>,
+) -> Result<T> {
+    let failed = |cause| failed_to_write(path, cause);
+    let existing = if over { Existing::Replaced } else { Existing::Kept };
+    let mut temporary = Temporary::beside(path, mode)?;
+    keep_owner(path, &temporary.file).map_err(failed)?;
+    let done = fill(&mut temporary.file)?;
+    temporary.file.sync_all().map_err(failed)?;
+    temporary.rename_to(path, existing).and_then(|()| sync_folder(path)).map_err(failed)?;
+    Ok(done)
+}
+
+/// The error of a write to the file at the path that failed.
+pub fn failed_to_write(path: &Path, cause: io::Error) -> Error {
+    failed("write", path, cause)
+}
+
 /// [`write`], but never in place of a file that is there.
 ///
 /// # Errors
@@ -114,13 +140,8 @@ fn put(
     existing: Existing,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<()> {
-    let mut temporary = Temporary::beside(path, mode)?;
-    let written = keep_owner(path, &temporary.file)
-        .and_then(|()| fill(&mut temporary.file))
-        .and_then(|()| temporary.file.sync_all())
-        .and_then(|()| temporary.rename_to(path, existing))
-        .and_then(|()| sync_folder(path));
-    written.map_err(|cause| failed("write", path, cause))
+    let over = existing == Existing::Replaced;
+    write_through(path, mode, over, |file| fill(file).map_err(|cause| failed_to_write(path, cause)))
 }
 
 /// Root writes in others' folders; what was theirs stays theirs.

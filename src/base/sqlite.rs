@@ -242,3 +242,34 @@ pub fn check(connection: &Connection, place: &Place) -> Result<()> {
     }
     Ok(())
 }
+
+/// True if the store is on a file system that is mounted read-only.
+pub fn on_read_only(path: &Path) -> bool {
+    let mounted = rustix::fs::statvfs(path);
+    mounted.is_ok_and(|mounted| mounted.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// Opens a file that nobody changes, and makes nothing beside it.
+///
+/// # Errors
+/// As SQLite; `Io`, where a part of it lies beside it still.
+pub fn connect_unchangeable(place: &Place, patience: Duration) -> Result<Connection> {
+    use std::os::unix::ffi::OsStrExt as _;
+    for ending in ["-wal", "-journal"] {
+        let mut beside = place.path().as_os_str().to_owned();
+        beside.push(ending);
+        if Path::new(&beside).metadata().is_ok_and(|file| file.len() > 0) {
+            bail!(
+                Io,
+                "{place} is on a read-only file system, and changes that are not in it yet are in {}, which only a writable file \
+                 system can take in: make it writable once, or copy both to another one ({})",
+                Path::new(&beside).display(),
+                place.names.key
+            );
+        }
+    }
+    let path: String =
+        place.path().as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    connect_at(place, Path::new(&format!("file:{path}?immutable=1")), access, patience)
+}

@@ -14,7 +14,10 @@ use super::sql::{self, Place};
 use super::totals::Totals;
 use crate::bail;
 use crate::base::error::{Error, Result};
-use crate::base::sqlite::{self, check, connect, connect_at, harden, make_file, refuse_folder, set};
+pub use crate::base::sqlite::on_read_only;
+use crate::base::sqlite::{
+    self, check, connect, connect_unchangeable, harden, make_file, refuse_folder, set,
+};
 use crate::gallery::crypt::Key;
 
 /// How long to wait for another process's transaction; ours take milliseconds.
@@ -145,32 +148,6 @@ pub(super) fn file_id(path: &Path) -> Result<FileId> {
 /// Makes the store's folder, where it is missing, for its owner alone.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
     sqlite::make_folder(&sql::place(path))
-}
-
-/// True if the store is on a file system that is mounted read-only.
-pub fn on_read_only(path: &Path) -> bool {
-    let mounted = rustix::fs::statvfs(path);
-    mounted.is_ok_and(|mounted| mounted.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-}
-
-fn connect_unchangeable(place: &Place, patience: Duration) -> Result<Connection> {
-    use std::os::unix::ffi::OsStrExt as _;
-    for ending in ["-wal", "-journal"] {
-        let mut beside = place.path().as_os_str().to_owned();
-        beside.push(ending);
-        if Path::new(&beside).metadata().is_ok_and(|file| file.len() > 0) {
-            bail!(
-                Io,
-                "{place} is on a read-only file system, and changes that are not in it yet are in {}, which only a writable file \
-                 system can take in: make it writable once, or copy both to another one (gallery.path)",
-                Path::new(&beside).display()
-            );
-        }
-    }
-    let path: String =
-        place.path().as_os_str().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
-    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    connect_at(place, Path::new(&format!("file:{path}?immutable=1")), access, patience)
 }
 
 /// A connection that only reads; unless a power cut came while the store was made. Then the first transaction, which is not
