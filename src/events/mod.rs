@@ -11,6 +11,7 @@
 
 pub mod cloud;
 mod counted;
+pub mod desk;
 mod json_schema;
 pub mod log;
 mod maker;
@@ -28,7 +29,7 @@ pub use json_schema::{SCHEMA_FILE, json_schema};
 pub use maker::{CameraChange, EventMaker, Ids};
 pub use own::{
     GalleryAction, GalleryChange, GalleryData, GalleryNews, HealthChange, HealthData, HealthState, Listed,
-    Lost, LostData, LostReason,
+    Lost, LostData, LostReason, id_of_gap,
 };
 pub use presence::{AppearedData, LeftData};
 pub use schema::{

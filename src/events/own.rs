@@ -302,6 +302,12 @@ impl Lost {
     }
 }
 
+/// The id of the event that tells whoever reads the log of a range that has no events any more: the same for the same range, so that
+/// it is dropped when it comes twice.
+pub fn id_of_gap(log: Uuid, first: u64, last: u64) -> Uuid {
+    Uuid::from_u128(log.as_u128() ^ (u128::from(first) << 64) ^ u128::from(last))
+}
+
 impl EventMaker {
     /// The event of a gallery that is searched from now on.
     pub fn gallery(&self, news: &GalleryNews, published: Moment) -> Event {

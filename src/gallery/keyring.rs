@@ -1,10 +1,15 @@
 //! The identities' keys, for those who seal and open what is about somebody outside the gallery: the event log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::crypt::Key;
-use super::store::StoredIdentity;
+use super::master::{self, KeySource};
+use super::store::{Found, Store, StoredIdentity};
+use super::tombstones::Tombstones;
+use crate::bail;
+use crate::base::error::Result;
 use crate::events::log::Ring;
 use crate::types::ids::IdentityId;
 
@@ -25,6 +30,37 @@ impl KeyRing {
         let ring = Self::default();
         ring.replace(identities.iter());
         ring
+    }
+
+    /// The key that binds the event log, and the ring, of the gallery at `path`. It is read, without its lock: beside a daemon it
+    /// is as of now. Whoever is on a list of the forgotten has no key, also where an older store was put back.
+    ///
+    /// # Errors
+    /// `NoInput`, where there is no gallery; as [`Store::open_read_only`] and [`master::load_for`].
+    pub fn of_gallery(path: &Path, key: &KeySource) -> Result<(Key, Self)> {
+        let id = match Store::look(path)? {
+            Found::Sealed(id) => id,
+            Found::Plain => bail!(
+                Config,
+                "gallery {} is of an older version: start the daemon, which brings it up",
+                path.display()
+            ),
+            Found::Nothing => bail!(
+                NoInput,
+                "there is no gallery at {}, whose key binds the event log (gallery.path)",
+                path.display()
+            ),
+        };
+        let store = Store::open_read_only(path, &master::load_for(key, id)?)?;
+        let (mut identities, stored) =
+            store.read(|tables| Ok((tables.identities()?, tables.forgotten()?)))?;
+        let gone: HashSet<IdentityId> = stored
+            .iter()
+            .chain(&Tombstones::beside(path).read()?)
+            .map(|forgotten| forgotten.identity)
+            .collect();
+        identities.retain(|identity| !gone.contains(&identity.id));
+        Ok((store.keys().events(), Self::of(&identities)))
     }
 
     /// Somebody is there, with these keys.

@@ -14,7 +14,7 @@ use super::runner::{Manner, Needs, Running};
 use super::sink::Sink;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::events::log::EventLog;
+use crate::events::log::{EventLog, Inspector};
 use crate::events::{Event, EventMaker};
 use crate::stats::Stats;
 
@@ -76,6 +76,11 @@ impl Publisher {
     /// Hands an event to the log; false if it was lost. Every event is counted.
     pub fn publish(&self, event: Event) -> bool {
         self.log.submit(event)
+    }
+
+    /// For the log's operator.
+    pub fn inspector(&self) -> Inspector {
+        self.log.inspector()
     }
 
     /// Opens files again (SIGHUP).

@@ -29,7 +29,7 @@ use crate::base::error::Result;
 use crate::base::shutdown::{self, Stop, Stopper};
 use crate::err;
 use crate::events::log::{Item, Reading, Seen};
-use crate::events::{Event, EventMaker, Lost, LostReason};
+use crate::events::{Event, EventMaker, Lost, LostReason, id_of_gap};
 use crate::stats::SinkStats;
 
 /// Rows that are read at once.
@@ -346,7 +346,7 @@ impl Runner {
         let mut event =
             self.needs.maker.lost(Lost::range(LostReason::Expired, first, last), self.needs.clock.now());
         event.place(epoch, last);
-        event.id = Uuid::from_u128(epoch.as_u128() ^ (u128::from(first) << 64) ^ u128::from(last));
+        event.id = id_of_gap(epoch, first, last);
         event
     }
 

@@ -73,6 +73,22 @@ const LINE: usize = 128;
 /// The most that the file may lag behind the log after a power cut; after anything else it is exact.
 const LAG: Duration = Duration::from_secs(1);
 
+/// What the file beside the log, or anybody else, says of where it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// This.
+    Head(Head),
+    /// Something that this program did not write with this key.
+    NotOurs,
+    /// There is none.
+    Missing,
+}
+
+fn latest(bytes: &[u8], key: &Key) -> Option<Head> {
+    let heads = bytes.chunks(LINE).filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
+    heads.filter(|head: &Head| head.is_ours(key)).max_by_key(|head| (head.epoch, head.last))
+}
+
 /// The file beside the log: two lines, written in turns and in place, so that one is whole whenever the power is cut.
 ///
 /// ```text
@@ -98,13 +114,23 @@ impl HeadFile {
 
     /// What it says; `None`, where it is missing or is not ours. It is a witness, and one that says nothing is none.
     pub fn read(&self, key: &Key) -> Option<Head> {
-        let bytes = std::fs::read(&self.path).ok()?;
-        let heads = bytes.chunks(LINE).filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok());
-        let head = heads.filter(|head: &Head| head.is_ours(key)).max_by_key(|head| (head.epoch, head.last));
+        let head = latest(&std::fs::read(&self.path).ok()?, key);
         if head.is_none() {
             tracing::warn!(path = %self.path.display(), "the event log's head is damaged; it is written again");
         }
         head
+    }
+
+    /// What it says, to whoever only looks.
+    ///
+    /// # Errors
+    /// As reading a file.
+    pub fn look(&self, key: &Key) -> Result<Witness> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => Ok(latest(&bytes, key).map_or(Witness::NotOurs, Witness::Head)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Witness::Missing),
+            Err(e) => Err(Error::io("read the event log's head", &self.path, e)),
+        }
     }
 
     /// Follows the log.

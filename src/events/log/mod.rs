@@ -16,6 +16,7 @@
 mod bell;
 mod draft;
 mod head;
+mod inspector;
 mod loss;
 mod open;
 mod reader;
@@ -41,7 +42,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use jiff::Timestamp;
 
-pub use head::Head;
+pub use head::{Head, Witness};
+pub use inspector::{DeadLetter, Inspector, Part, Piece, Standing};
 pub use loss::Teller;
 pub use reading::{Item, Reading, Seen};
 pub use retention::Rules;
@@ -197,6 +199,12 @@ impl EventLog {
     /// For those who read.
     pub fn reading(&self) -> Reading {
         Reading::new(self.shared.clone(), self.options.clone())
+    }
+
+    /// For its operator.
+    pub fn inspector(&self) -> Inspector {
+        let Options { path, key, ring, .. } = &*self.options;
+        Inspector::new(path, key, ring.clone()).of_running(self.shared.clone())
     }
 
     /// Which events there are.

@@ -33,9 +33,9 @@ pub(super) struct Page {
 
 /// A connection that only reads.
 pub(super) struct Reader {
-    connection: Connection,
-    place: Place,
-    key: Key,
+    pub(super) connection: Connection,
+    pub(super) place: Place,
+    pub(super) key: Key,
 }
 
 impl Reader {
@@ -45,6 +45,15 @@ impl Reader {
     /// As SQLite.
     pub fn open(path: &Path, key: &Key) -> Result<Self> {
         let (connection, place) = store::beside(path)?;
+        Ok(Self { connection, place, key: key.clone() })
+    }
+
+    /// Opens the log at `path`, which may be nobody's now, and changes nothing in it.
+    ///
+    /// # Errors
+    /// As [`store::to_read`].
+    pub fn of_any(path: &Path, key: &Key) -> Result<Self> {
+        let (connection, place) = store::to_read(path)?;
         Ok(Self { connection, place, key: key.clone() })
     }
 

@@ -7,7 +7,9 @@ use super::head::Head;
 use super::reader::{Found, Reader};
 use super::ring::Ring;
 use super::store::State;
+use crate::bail;
 use crate::base::error::Result;
+use crate::base::sqlite;
 use crate::gallery::crypt::Key;
 use crate::types::ids::IdentityId;
 
@@ -36,7 +38,8 @@ pub struct Verified {
 /// # Errors
 /// As SQLite; `Data`, when the file itself is damaged, or the key is another.
 pub fn verify(path: &Path, key: &Key, ring: &dyn Ring, head: Option<Head>) -> Result<Verified> {
-    let mut reader = Reader::open(path, key)?;
+    let mut reader = Reader::of_any(path, key)?;
+    sqlite::check(&reader.connection, &reader.place)?;
     let state = reader.after(None, 0, 0, 0)?.state;
     let cut = head.is_some_and(|head| head.epoch == state.epoch && head.last > state.last);
     let mut seen =
@@ -44,6 +47,9 @@ pub fn verify(path: &Path, key: &Key, ring: &dyn Ring, head: Option<Head>) -> Re
     let mut cursor = state.first.saturating_sub(1);
     while cursor < state.last {
         let page = reader.after(Some(state.epoch), cursor, state.last, PAGE)?;
+        if page.state.epoch != state.epoch {
+            bail!(Temporary, "{}: another log took its place meanwhile: ask again", reader.place);
+        }
         for found in page.found {
             match found {
                 Found::Row(row) => {
