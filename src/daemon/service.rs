@@ -28,6 +28,7 @@ use crate::config::load::{self, Loaded};
 use crate::config::place::Place;
 use crate::config::{Config, Events, Sink, SinkKind, diff};
 use crate::err;
+use crate::events::desk::Clerk;
 use crate::events::{EventMaker, HealthChange, HealthState, Ids, log};
 use crate::gallery::custody::Custody;
 use crate::gallery::store::on_read_only;
@@ -118,6 +119,7 @@ impl Daemon {
 
         let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
         let publisher = Arc::new(publish(&config, &custody, &maker, &stats, &clock, &heartbeats)?);
+        reception.serve_events(Clerk::new(publisher.inspector()));
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
         let around =
             Surroundings { clock, stats, heartbeats: heartbeats.clone(), custody, maker, publisher, opener };
@@ -292,8 +294,15 @@ fn publish(
     let sinks = sinks::from_config(&chosen, clock)?;
     let (key, ring) = custody.for_events();
     let teller = maker.clone();
+    let path = place_of_log(config);
+    if path != config.events.path {
+        tracing::warn!(
+            log = %path.display(),
+            "the gallery's file system is read-only: the event log is not beside it, and is gone when the box is switched off"
+        );
+    }
     let options = log::Options {
-        path: place_of_log(config),
+        path,
         key,
         ring: Arc::new(ring),
         rules: rules(&config.events),
@@ -309,17 +318,12 @@ fn publish(
 
 /// Where the configuration says. Where that is beside a gallery on a read-only file system, beside the control socket: it lives
 /// as long as the box is on.
-fn place_of_log(config: &Config) -> PathBuf {
+pub fn place_of_log(config: &Config) -> PathBuf {
     let chosen = &config.events.path;
     if chosen.parent() != config.gallery.path.parent() || !on_read_only(&config.gallery.path) {
         return chosen.clone();
     }
-    let elsewhere = config.control.socket.with_file_name("events.db");
-    tracing::warn!(
-        log = %elsewhere.display(),
-        "the gallery's file system is read-only: the event log is not beside it, and is gone when the box is switched off"
-    );
-    elsewhere
+    config.control.socket.with_file_name("events.db")
 }
 
 fn rules(events: &Events) -> log::Rules {

@@ -82,6 +82,21 @@ impl Client {
         }
     }
 
+    /// Sends a request, and waits for its answer.
+    pub(super) fn exchange(
+        &mut self,
+        line: &[u8],
+        body: &[u8],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Reply> {
+        let sent = self.wire.send(line, self.patience).and_then(|()| self.wire.send(body, self.patience));
+        match sent {
+            Err(e) if e.kind() == ErrorKind::TimedOut => Err(self.silent(e)),
+            // One that closed may have said why before.
+            sent => self.outcome(sent.is_ok(), progress),
+        }
+    }
+
     fn body(&mut self, length: usize) -> Result<Vec<u8>> {
         let mut body = Buffer::up_to(length);
         self.wire.body(length, self.patience, &mut body).map_err(|e| {
@@ -95,12 +110,7 @@ impl Desk for Client {
     fn ask(&mut self, command: Command, body: Vec<u8>, progress: &mut dyn FnMut(Progress)) -> Result<Reply> {
         let body = Zeroizing::new(body);
         let line = protocol::gallery_line(&command, body.len())?;
-        let sent = self.wire.send(&line, self.patience).and_then(|()| self.wire.send(&body, self.patience));
-        match sent {
-            Err(e) if e.kind() == ErrorKind::TimedOut => Err(self.silent(e)),
-            // One that closed may have said why before.
-            sent => self.outcome(sent.is_ok(), progress),
-        }
+        self.exchange(&line, &body, progress)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  wait (10 min) ─▶ line (10 s) ─▶ asked? ─ status ──▶ answer, end
-//!       ▲                            └─ gallery ─▶ may it? ─▶ command ─▶ body (10 s a MiB) ─▶ Handler ─▶ answer ─┐
+//!       ▲                            ├─ gallery ─▶ may it? ─▶ command ─▶ body (10 s a MiB) ─▶ Handler ─▶ answer ─┐
+//!       │                            └─ events ──▶ may it? ─▶ question ─────────────────────▶ Handler ─▶ answer ─┤
 //!       └──────────────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -89,7 +90,13 @@ impl Connection<'_> {
         };
         match protocol::asked(&line, self.shared.limits.body) {
             Ok(Asked::Status) => self.status(),
-            Ok(Asked::Gallery { .. }) if !self.member => self.fail(&self.shared.rule.refusal(&self.peer)),
+            Ok(Asked::Gallery { .. } | Asked::Events) if !self.member => {
+                self.fail(&self.shared.rule.refusal(&self.peer))
+            }
+            Ok(Asked::Events) => match protocol::command(&line) {
+                Ok(question) => self.reply_of(|this| this.shared.handler.events(&question)),
+                Err(error) => self.fail(&error),
+            },
             Ok(Asked::Gallery { body }) => match protocol::command(&line) {
                 Ok(command) => {
                     drop(line);
@@ -113,13 +120,17 @@ impl Connection<'_> {
         if let Err(e) = self.wire.body(length, self.shared.limits.stall, &mut body) {
             return self.broken_off(e, || protocol::too_large(length as u64));
         }
+        self.reply_of(|this| this.carry_out(command, &body))
+    }
+
+    /// Answers with what `work` gives.
+    fn reply_of(&mut self, work: impl FnOnce(&mut Self) -> Result<Reply>) -> io::Result<Then> {
         let mut panicked = true;
         let outcome = careful(|| {
-            let outcome = self.carry_out(command, &body);
+            let outcome = work(self);
             panicked = false;
             Ok(outcome)
         });
-        drop(body);
         match outcome.and_then(|outcome| outcome) {
             Ok(reply) => self.answer(reply),
             Err(error) if panicked => self.fail(&error),

@@ -3,8 +3,8 @@
 //! ```text
 //!  watchlistd status ─────▶ client::query ─┐                     ┌─ status ──▶ Handler::status
 //!                                          ├─ Unix socket, 0660 ─┤  anybody who can connect
-//!  watchlistd gallery ... ▶ Client: Desk ──┘  protocol.rs        └─ gallery ─▶ Handler::gallery
-//!                                                                   root, the daemon's user, control.group (peer.rs)
+//!  watchlistd gallery ... ▶ Client: Desk ──┤  protocol.rs        ├─ gallery ─▶ Handler::gallery ┐ root, the daemon's user,
+//!  watchlistd events ... ─▶ Client: Desk ──┘  events.rs          └─ events ──▶ Handler::events ─┘ control.group (peer.rs)
 //!
 //!  server.rs      accepts; at most 16 connections, a thread each
 //!  connection.rs  one client, one request after the other
@@ -17,6 +17,7 @@ mod accounts;
 mod buffer;
 pub mod client;
 mod connection;
+mod events;
 pub mod peer;
 mod protocol;
 mod server;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use super::Report;
 use crate::bail;
 use crate::base::error::Result;
+use crate::events::desk::Question;
 use crate::gallery::command::{Command, Progress, Reply};
 use crate::stats::snapshot::Snapshot;
 
@@ -54,6 +56,15 @@ pub trait Handler: Send + Sync {
         body: &[u8],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reply>;
+
+    /// Answers a question about the event log, of somebody who may ask it.
+    ///
+    /// # Errors
+    /// What the question gives; the client gets it with the same kind.
+    fn events(&self, question: &Question) -> Result<Reply> {
+        let _ = question;
+        bail!(Unavailable, "this watchlistd serves no event log")
+    }
 }
 
 /// A daemon that only reports.

@@ -101,7 +101,7 @@ fn socket_option(socket: &UnixStream, option: libc::c_int, numbers: &mut [u32]) 
     Ok(usize::try_from(length).unwrap_or(size).min(size) / size_of::<u32>())
 }
 
-/// Who may give gallery commands, besides root.
+/// Who may give gallery commands and read events, besides root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     uid: u32,
@@ -145,7 +145,7 @@ impl Rule {
         let group = self.group();
         err!(
             Permission,
-            "control.socket: uid {} may not give gallery commands; use sudo, or join the group {group} \
+            "control.socket: uid {} may neither give gallery commands nor read events; use sudo, or join the group {group} \
              (`usermod -aG {group} USER`, then log in again)",
             peer.uid
         )

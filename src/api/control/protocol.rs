@@ -10,6 +10,8 @@
 //!    │◀──────────────────────────────────────────────── {"ok":VALUE,"body":M}⏎ M bytes ──│ or
 //!    │◀─────────────────────────── {"error":{"kind":"data","message":"what to do"}}⏎ ──│
 //!    │── the next request, when the answer is there ─────────────────────────────────▶│
+//!
+//!    │── {"op":"events","version":1,"command":{"op":"head"}}⏎ ────────────────────────▶│ events.rs; answered like those
 //! ```
 //!
 //! - A line is JSON (RFC 8259) in UTF-8 without a line break, and ends with one (0x0A). A request's has at most 1 MiB.
@@ -22,6 +24,7 @@
 
 use std::io::Write;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -50,6 +53,7 @@ pub(super) const STATUS: &[u8] = b"{\"op\":\"status\"}\n";
 pub(super) enum Asked {
     Status,
     Gallery { body: usize },
+    Events,
 }
 
 #[derive(Deserialize)]
@@ -62,15 +66,15 @@ struct Head {
 }
 
 #[derive(Deserialize)]
-struct Tail {
-    command: Command,
+struct Tail<C> {
+    command: C,
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct Request<'a, C> {
     op: &'static str,
     version: u32,
-    command: &'a Command,
+    command: &'a C,
     body: usize,
 }
 
@@ -86,10 +90,18 @@ pub(super) fn gallery_line(command: &Command, body: usize) -> Result<Buffer> {
     if body > MAX_BODY {
         return Err(too_large(body as u64));
     }
+    request_line("gallery", command, body)
+}
+
+/// The line of a request.
+///
+/// # Errors
+/// `Data`, when it is longer than it may be.
+pub(super) fn request_line(op: &'static str, command: &impl Serialize, body: usize) -> Result<Buffer> {
     let mut line = Buffer::up_to(MAX_LINE + 1);
-    serde_json::to_writer(&mut line, &Request { op: "gallery", version: VERSION, command, body }).map_err(
-        |e| if e.is_io() { too_long(MAX_LINE) } else { err!(Software, "the command is no JSON").because(e) },
-    )?;
+    serde_json::to_writer(&mut line, &Request { op, version: VERSION, command, body }).map_err(|e| {
+        if e.is_io() { too_long(MAX_LINE) } else { err!(Software, "the command is no JSON").because(e) }
+    })?;
     line.write_all(b"\n").map_err(|_| too_long(MAX_LINE))?;
     Ok(line)
 }
@@ -104,7 +116,7 @@ pub(super) fn asked(line: &[u8], most: usize) -> Result<Asked> {
     })?;
     match head.op.as_str() {
         "status" => Ok(Asked::Status),
-        "gallery" if head.version != VERSION => bail!(
+        "gallery" | "events" if head.version != VERSION => bail!(
             Data,
             "this watchlistd speaks version {VERSION} of the control protocol, the request is of version {}: use the \
              same watchlistd on both sides, and restart it after an upgrade",
@@ -114,19 +126,21 @@ pub(super) fn asked(line: &[u8], most: usize) -> Result<Asked> {
             Ok(body) if body <= most => Ok(Asked::Gallery { body }),
             _ => Err(too_large(head.body)),
         },
+        "events" if head.body == 0 => Ok(Asked::Events),
+        "events" => bail!(Data, "a question about events has no body"),
         other => {
             let other: String = other.chars().take(32).collect();
-            bail!(Data, "unknown op {other:?}; known: status, gallery")
+            bail!(Data, "unknown op {other:?}; known: status, gallery, events")
         }
     }
 }
 
-/// Reads the command of a gallery request.
+/// Reads the command of a request.
 ///
 /// # Errors
 /// `Data`, which says where, and nothing of what is there: it may be a passphrase.
-pub(super) fn command(line: &[u8]) -> Result<Command> {
-    serde_json::from_slice::<Tail>(line).map(|tail| tail.command).map_err(|e| {
+pub(super) fn command<C: DeserializeOwned>(line: &[u8]) -> Result<C> {
+    serde_json::from_slice::<Tail<C>>(line).map(|tail| tail.command).map_err(|e| {
         err!(
             Data,
             "the command is not one of this watchlistd's, near byte {}: use the same watchlistd on both sides, and \
@@ -285,12 +299,12 @@ mod tests {
         let given = Command::Confusable { most: 5 };
         let line = gallery_line(&given, 7).expect("a line");
         assert_eq!(asked(&line, 7).expect("a request"), Asked::Gallery { body: 7 });
-        assert_eq!(command(&line).expect("a command"), given);
+        assert_eq!(command::<Command>(&line).expect("a command"), given);
         assert_eq!(asked(STATUS, 0).expect("a request"), Asked::Status);
         // By hand, with as little as possible.
         let line = br#"{"command":{"op":"describe"},"op":"gallery"}"#;
         assert_eq!(asked(line, 0).expect("a request"), Asked::Gallery { body: 0 });
-        assert_eq!(command(line).expect("a command"), Command::Describe);
+        assert_eq!(command::<Command>(line).expect("a command"), Command::Describe);
     }
 
     #[test]
@@ -298,7 +312,7 @@ mod tests {
         let told = |line: &str| asked(line.as_bytes(), 10).expect_err("no request").to_string();
         assert!(told("GET / HTTP/1.1").contains("expected one line of JSON"));
         assert!(told(r#"{"op":"gallery","body":-1}"#).contains("expected one line of JSON"));
-        assert!(told(r#"{"op":"reboot"}"#).contains("unknown op \"reboot\"; known: status, gallery"));
+        assert!(told(r#"{"op":"reboot"}"#).contains("unknown op \"reboot\"; known: status, gallery, events"));
         assert!(told(r#"{"op":"gallery","version":2}"#).contains("version 2"));
         assert!(told(r#"{"op":"gallery","body":11}"#).contains("a body of 11 bytes"));
         assert!(told(r#"{"op":"gallery","body":18446744073709551615}"#).contains("bytes: at most"));
@@ -312,7 +326,7 @@ mod tests {
             r#"{"op":"gallery","command":{"op":"tulip"}}"#,
             r#"{"op":"gallery","command":"tulip"}"#,
         ] {
-            let error = command(text.as_bytes()).expect_err("no command").chain();
+            let error = command::<Command>(text.as_bytes()).expect_err("no command").chain();
             assert!(error.contains("near byte") && !error.contains("tulip"), "{error}");
         }
         let error = asked(br#"{"op":"gallery","body":"tulip"}"#, 0).expect_err("no request").chain();

@@ -22,7 +22,7 @@ fn nonsense_gets_an_error_and_the_next_client_an_answer() {
         stream.write_all(request).expect("sent");
         rest(stream)
     };
-    assert!(told(b"{\"op\":\"reboot\"}\n").contains("known: status, gallery"));
+    assert!(told(b"{\"op\":\"reboot\"}\n").contains("known: status, gallery, events"));
     assert!(told(b"GET / HTTP/1.1\n").contains("expected one line of JSON"));
     assert!(told(b"{\"op\":\"gallery\",\"command\":{\"op\":\"dance\"}}\n").contains("near byte"));
     assert!(told(b"{\"op\":\"gallery\",\"version\":7}\n").contains("version 7"));
