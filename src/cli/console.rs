@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::output;
-use super::table::{self, Column};
+use super::table::{self, Column, Growing};
 use crate::base::error::{Error, Kind, Result};
 use crate::gallery::command::SecretText;
 use crate::gallery::dates;
@@ -82,6 +82,16 @@ impl Console {
     /// When the command started.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// True if reports are for programs.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A table whose rows come over time.
+    pub fn growing_table(&self, columns: &'static [Column]) -> Growing {
+        Growing::new(columns, self.width)
     }
 
     /// Where the operator is.
@@ -235,7 +245,27 @@ impl Console {
         }
     }
 
-    fn print(&mut self, text: &str) -> Result<()> {
+    /// Looks whether anybody still reads what is printed.
+    ///
+    /// # Errors
+    /// `Io`, when nobody does.
+    pub fn check_reader(&self) -> Result<()> {
+        if self.out.is_none() { output::check_reader() } else { Ok(()) }
+    }
+
+    /// Where output goes, for what is written bit by bit.
+    pub fn writer(&mut self) -> Box<dyn Write + '_> {
+        match &mut self.out {
+            None => Box::new(io::stdout().lock()),
+            Some(out) => Box::new(out),
+        }
+    }
+
+    /// Prints text as it is.
+    ///
+    /// # Errors
+    /// `Io`, when standard output is closed.
+    pub fn print(&mut self, text: &str) -> Result<()> {
         match &mut self.out {
             None => output::print(text),
             Some(out) => {

@@ -108,7 +108,10 @@ enum Command {
     /// The log is a chain under a key: an entry that was changed, removed or moved is found. It names people only as long as
     /// they are enrolled.
     Audit(audit::AuditArgs),
-    /// Look into the events.
+    /// Look into the event log: follow, show, export and check what was seen.
+    ///
+    /// Asks the running daemon over its Unix socket; where none runs, reads the log itself, with the gallery's key that is configured
+    /// or with --key-file. Nothing here changes the log. Names are shown only of people who are still enrolled.
     Events(events::EventsArgs),
     /// Look after models: prepare their files, and change the one the gallery uses.
     Models(models::ModelsArgs),
@@ -153,7 +156,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Recognize(args) => recognize::run(&args),
         Command::Gallery(args) => gallery::run(args),
         Command::Audit(args) => audit::run(args),
-        Command::Events(args) => events::run(&args),
+        Command::Events(args) => events::run(args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.

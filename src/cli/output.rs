@@ -27,9 +27,30 @@ pub const VIDEOS: &[&str] = &["mp4"];
 /// `Io`, when standard output is closed; see [`reader_left`].
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::new(Kind::Io, STANDARD_OUTPUT).because(e))
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(not_printed)
+}
+
+/// The error of a write to standard output that failed; see [`reader_left`].
+pub fn not_printed(cause: io::Error) -> Error {
+    Error::new(Kind::Io, STANDARD_OUTPUT).because(cause)
+}
+
+/// Looks whether anybody still reads standard output: who waits for something to print would not notice.
+///
+/// # Errors
+/// As [`print`], when nobody does.
+pub fn check_reader() -> Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let out = io::stdout();
+    let mut watched = [PollFd::new(&out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    match poll(&mut watched, Some(&at_once)) {
+        Ok(_) if watched.iter().any(|one| one.revents().intersects(gone)) => {
+            Err(not_printed(io::ErrorKind::BrokenPipe.into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints JSON on one line.

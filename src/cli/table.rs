@@ -89,13 +89,60 @@ pub fn fields(fields: &[(&str, Option<String>)]) -> String {
     known().map(|(what, value)| format!("{what:width$}  {}\n", plain(value))).collect()
 }
 
+/// A table whose rows come over time: its columns get wider, never narrower.
+#[derive(Debug)]
+pub struct Growing {
+    columns: &'static [Column],
+    widths: Vec<usize>,
+    width: Option<usize>,
+    begun: bool,
+}
+
+impl Growing {
+    /// With nothing in it yet. `width`: columns of the terminal; `None` cuts nothing.
+    pub fn new(columns: &'static [Column], width: Option<usize>) -> Self {
+        Self { columns, widths: Vec::new(), width, begun: false }
+    }
+
+    /// The next rows, the first ones below the heading.
+    pub fn rows(&mut self, rows: Vec<Vec<String>>) -> String {
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+        let shown: Vec<(usize, &Column)> = self.columns.iter().enumerate().collect();
+        let now = needed(&shown, &rows);
+        let before = |i: usize| self.widths.get(i).copied().unwrap_or(0);
+        self.widths = now.iter().enumerate().map(|(i, width)| *width.max(&before(i))).collect();
+        let widths = fitted(self.widths.clone(), &shown, self.width);
+        let mut out = String::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            let heading: Vec<&str> = self.columns.iter().map(|column| column.heading).collect();
+            out += &line(&shown, &widths, &heading, self.width);
+        }
+        for row in &rows {
+            let cells: Vec<&str> =
+                shown.iter().map(|(i, _)| row.get(*i).map_or("", String::as_str)).collect();
+            out += &line(&shown, &widths, &cells, self.width);
+        }
+        out
+    }
+}
+
 /// Each column's width: the widest cell's, but for columns that give way until the line fits.
 fn widths(columns: &[(usize, &Column)], rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
+    fitted(needed(columns, rows), columns, width)
+}
+
+/// The widest cell of each column.
+fn needed(columns: &[(usize, &Column)], rows: &[Vec<String>]) -> Vec<usize> {
     let needed = |(i, column): &(usize, &Column)| {
         let cells = rows.iter().filter_map(|row| row.get(*i)).map(|cell| cell.width());
         cells.chain([column.heading.width()]).max().unwrap_or(0)
     };
-    let mut widths: Vec<usize> = columns.iter().map(needed).collect();
+    columns.iter().map(needed).collect()
+}
+
+/// Columns that may give way do, the widest first, until the line fits.
+fn fitted(mut widths: Vec<usize>, columns: &[(usize, &Column)], width: Option<usize>) -> Vec<usize> {
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     let mut excess = width.map_or(0, |width| (widths.iter().sum::<usize>() + gaps).saturating_sub(width));
     while excess > 0 {
@@ -212,6 +259,18 @@ José-María d…  watchlist   3  0190-a
         assert!(!text.chars().any(steers), "{text:?}");
         let text = fields(&[("notes", Some(hostile.to_owned())), ("purpose", None)]);
         assert!(!text.chars().any(steers) && text.lines().count() == 1, "{text:?}");
+    }
+
+    #[test]
+    fn a_growing_table_never_gets_narrower_and_has_one_heading() {
+        static TWO: [Column; 2] = [Column::number("N"), Column::words("WHO")];
+        let mut table = Growing::new(&TWO, None);
+        let row = |n: &str, who: &str| vec![n.to_owned(), who.to_owned()];
+        assert_eq!(table.rows(vec![row("7", "Ana")]), "N  WHO\n7  Ana\n");
+        assert_eq!(table.rows(vec![row("1000", "\u{1b}[2Jben")]), "1000   [2Jben\n");
+        assert_eq!(table.rows(vec![row("8", "Ana")]), "   8  Ana\n");
+        let mut table = Growing::new(&TWO, Some(12));
+        assert_eq!(table.rows(vec![row("1", "somebody with a name")]), "N  WHO\n1  somebody…\n");
     }
 
     #[test]
