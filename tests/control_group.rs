@@ -100,7 +100,7 @@ fn members_of_the_group_reach_the_gallery_of_the_unprivileged_daemon_and_others_
     assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (DAEMON, OPERATORS, 0o660));
 
     // Ana is in the group besides her own, as `usermod --append --groups` does it.
-    for line in ["status", "gallery info", "gallery list"] {
+    for line in ["status", "gallery info", "gallery list", "events tail", "events head", "events verify"] {
         let answered = site.ask(ANA, PEOPLE, &[PEOPLE, OPERATORS], line);
         assert!(answered.status.success(), "{line}: {}", errors(&answered));
     }
@@ -114,7 +114,8 @@ fn members_of_the_group_reach_the_gallery_of_the_unprivileged_daemon_and_others_
     assert!(actor.starts_with(&format!("uid {ANA}, pid ")), "the audit log says who it was: {actor}");
 
     // Ben is in no such group: neither commands nor the status, and the message says what to do.
-    for line in ["status", "gallery info", "audit head"] {
+    for line in ["status", "gallery info", "audit head", "events tail", "events head", "events tail --follow"]
+    {
         let refused = site.ask(BEN, PEOPLE, &[PEOPLE], line);
         let said = errors(&refused);
         assert_eq!(refused.status.code(), Some(77), "{line}: {said}");

@@ -18,6 +18,7 @@ use super::{Client, Handler, Limits, Peer, Rule, Server};
 use crate::api::{Report, fixture};
 use crate::base::error::{Error, Kind, Result};
 use crate::err;
+use crate::events::desk::{self, Question};
 use crate::gallery::command::{AuditFilter, Command, Desk, Progress, Reply};
 use crate::stats::snapshot::Snapshot;
 
@@ -94,6 +95,15 @@ impl Handler for Fake {
         self.done.fetch_add(1, Ordering::SeqCst);
         Ok(reply)
     }
+
+    fn events(&self, question: &Question) -> Result<Reply> {
+        self.done.fetch_add(1, Ordering::SeqCst);
+        match question {
+            Question::Head => Ok(Reply { value: json!("a head"), body: b"a line\n".to_vec() }),
+            Question::Sinks => panic!("a bug"),
+            _ => Err(failure("no_input")),
+        }
+    }
 }
 
 /// An error of the kind of that name, with a cause.
@@ -142,6 +152,10 @@ impl Site {
 
 fn ask(client: &mut Client, command: Command, body: &[u8]) -> Result<Reply> {
     client.ask(command, body.to_vec(), &mut |_| {})
+}
+
+fn ask_events(client: &mut Client, question: &Question) -> Result<Reply> {
+    desk::Desk::ask(client, question)
 }
 
 /// What `kind` is the name of, failing.

@@ -112,3 +112,18 @@ fn the_status_is_answered_beside_a_long_command_and_silent_clients() {
     site.gate.open.send(()).expect("it waits");
     long.join().expect("no panic").expect("a reply");
 }
+
+#[test]
+fn questions_about_events_are_answered_like_commands() {
+    let site = Site::new();
+    let mut client = site.client();
+    let reply = ask_events(&mut client, &Question::Head).expect("a head");
+    assert_eq!((reply.value, reply.body.as_slice()), (json!("a head"), &b"a line\n"[..]));
+    let error = ask_events(&mut client, &Question::Find { id: uuid::Uuid::nil() }).expect_err("none");
+    assert_eq!(error.kind(), Kind::NoInput);
+    // The connection goes on, also between commands about the gallery.
+    assert_eq!(ask(&mut client, Command::Describe, b"abc").expect("a reply").body, b"cba");
+    let bug = ask_events(&mut client, &Question::Sinks).expect_err("a bug");
+    assert_eq!(bug.kind(), Kind::Software);
+    site.assert_well();
+}

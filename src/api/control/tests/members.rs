@@ -97,17 +97,18 @@ fn a_member_of_very_many_groups_is_served() {
 fn who_is_no_member_may_ask_for_the_status_and_nothing_else() {
     let Some(site) = site(0o666) else { return };
     let path = site.path.clone();
-    let (status, short, long) = become_other(&[OTHER_GROUP], move || {
+    let (status, short, long, events) = become_other(&[OTHER_GROUP], move || {
         let client = || Client::connect(&path, LONG).expect("connected");
         let long = Command::Trust { key: "0".repeat(100_000), label: String::new() };
         (
             client::query(&path, LONG),
             ask(&mut client(), Command::Describe, &[0; 1000]),
             ask(&mut client(), long, &vec![0; 8 << 20]),
+            ask_events(&mut client(), &Question::Head),
         )
     });
     assert!(status.is_ok(), "{status:?}");
-    for refused in [short, long] {
+    for refused in [short, long, events] {
         let error = refused.expect_err("no member");
         assert_eq!(error.kind(), Kind::Permission, "{error}");
         let words = format!("join the group {GROUP} (`usermod -aG {GROUP} USER`");
