@@ -185,7 +185,7 @@ fn changed(site: &Site, head: &str) {
         lost.iter().all(|event| event["data"]["sequence"] != 2 || event["data"]["reason"] == "damaged"),
         "{lost:?}"
     );
-    refused(site, "show 2", 65, &["damaged"]);
+    refused(site, "show 2", 65, &["event 2 cannot be shown", "events verify"]);
     // The copy is whole; the other one's tail is gone.
     let verify = format!("verify --log copy.db --head {}", head.trim());
     let output = events(site, &verify);

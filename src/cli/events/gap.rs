@@ -69,7 +69,7 @@ impl Gap {
         let events = events(self.count());
         match self.why {
             Why::Gone => format!("{events}: retention took them"),
-            Why::Damaged => format!("{events}: damaged, see `watchlistd events verify`"),
+            Why::Damaged => format!("{events}: not as written, or missing; see `watchlistd events verify`"),
             Why::Unread => "written by a later version of watchlistd: install that one again".to_owned(),
         }
     }

@@ -110,7 +110,8 @@ fn found(sequence: u64, part: Part) -> Result<(Uuid, Line)> {
 
 fn missing(sequence: u64, gap: &Gap) -> Error {
     let kind = if gap.is_wrong() { Kind::Data } else { Kind::NoInput };
-    Error::new(kind, format!("event {sequence} cannot be shown: {}, {}", gap.range(), gap.words()))
+    let range = if gap.count() > 1 { format!(" ({})", gap.range()) } else { String::new() };
+    Error::new(kind, format!("event {sequence} cannot be shown: {}{range}", gap.words()))
 }
 
 fn deliveries(asking: &mut Asking, sequence: u64) -> Result<Vec<Delivery>> {

@@ -120,7 +120,10 @@ fn what_is_missing_is_shown_in_its_place() {
     let words: Vec<String> =
         shown.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(words[2], "3 expired 2 events: retention took them (2 to 3)", "{shown}");
-    assert_eq!(words[4], "5 damaged 1 event: damaged, see `watchlistd events verify`", "{shown}");
+    assert_eq!(
+        words[4], "5 damaged 1 event: not as written, or missing; see `watchlistd events verify`",
+        "{shown}"
+    );
     assert_eq!(numbers(&shown), [1, 3, 4, 5, 6, 7, 8]);
     // For programs they are events, the very ones that a sink is told: with the same ids.
     let events = json(&run(&site, "tail --json").printed());
