@@ -120,6 +120,8 @@ enum EventsCommand {
 /// What a command works with.
 struct Session {
     console: Console,
+    /// It is about a copy of a log, which has no head of its own beside it.
+    copy: bool,
     /// Opened when all that can be wrong with the arguments has been looked at.
     open: Box<dyn Fn() -> Result<Asking>>,
     /// Makes the events that tell of what is missing.
@@ -138,6 +140,7 @@ pub fn run(args: EventsArgs) -> Result<ExitCode> {
     let config = context::load_for_tools(&from.desk.config)?;
     let mut session = Session {
         console: Console::of_process(from.desk.json),
+        copy: from.log.is_some(),
         maker: EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()),
         open: Box::new(move || desk::open(&config, from.log.as_deref(), from.desk.key_file.as_deref())),
     };

@@ -37,7 +37,7 @@ struct Report {
 /// Runs `events verify`.
 pub(super) fn run(args: &VerifyArgs, session: &mut Session) -> Result<ExitCode> {
     let found = (session.open)()?.verify(args.head.clone())?;
-    let problems = problems(&found);
+    let problems = problems(&found, session.copy);
     let report = Report { found, problems };
     session.console.show(&report, |_| words(&report))?;
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Data.exit_code()) })
@@ -50,8 +50,8 @@ pub(super) fn head(session: &mut Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong. A head that is not there is wrong where there is a log that had one.
-fn problems(found: &Verification) -> Vec<String> {
+/// What is wrong. That there is no head beside it is right of a copy.
+fn problems(found: &Verification, copy: bool) -> Vec<String> {
     let count = |ranges: &[(u64, u64)]| ranges.iter().map(|(first, last)| last - first + 1).sum::<u64>();
     let mut problems: Vec<String> = found
         .damaged
@@ -66,7 +66,9 @@ fn problems(found: &Verification) -> Vec<String> {
             events(count(more))
         ));
     }
-    problems.extend(head_problem(&found.head_beside, "the head beside the log", found.last));
+    if !(copy && found.head_beside == HeadState::Missing) {
+        problems.extend(head_problem(&found.head_beside, "the head beside the log", found.last));
+    }
     problems
         .extend(found.head_given.and_then(|head| head_problem(&head, "the head that was given", found.last)));
     problems

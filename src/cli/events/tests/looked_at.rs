@@ -56,6 +56,8 @@ fn a_tail_that_was_cut_off_disagrees_with_the_heads() {
     let (status, report, _) = verified(&site, "");
     assert_eq!((status, &report["head_beside"]["state"]), (65, &"missing".into()));
 
+    assert_eq!(verified(&site, "--log copy.db").0, 0, "a copy has none");
+
     let other = filled(3);
     let theirs = run(&other, "head").printed();
     let (status, report, words) = verified(&site, &format!("--head {}", theirs.trim()));
