@@ -79,8 +79,10 @@ pub(super) fn run(args: &TailArgs, session: &mut Session) -> Result<ExitCode> {
         Some(lines) => follower.newest(&mut asking, floor, lines)?,
         None => follower.all(&mut asking, floor.unwrap_or(0))?,
     }
-    while args.follow {
-        follower.step(&mut asking)?;
+    if args.follow {
+        loop {
+            follower.step(&mut asking)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
