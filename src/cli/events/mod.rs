@@ -88,7 +88,7 @@ enum EventsCommand {
     #[command(after_help = "Examples:\n  \
         watchlistd events export --from 2026-10-01 --to 2026-10-31 --out october.jsonl\n  \
         watchlistd events export --type recognized --fields pseudonym --format csv --out seen.csv\n  \
-        watchlistd events export --since 7d | gzip > week.jsonl.gz")]
+        watchlistd events export --from 7d | gzip > week.jsonl.gz")]
     Export(export::ExportArgs),
     /// Check that every event is as it was accepted, and that none is missing.
     ///

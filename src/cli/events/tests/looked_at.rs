@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::*;
+use crate::api::control;
+use crate::cli::events::desk;
 
 #[track_caller]
 fn verified(site: &Site, more: &str) -> (u8, Value, String) {
@@ -198,4 +200,52 @@ fn each_command_has_an_example() {
             command.get_name()
         );
     }
+}
+
+/// A daemon that has this log.
+struct Daemon(crate::events::desk::Clerk);
+
+impl control::Handler for Daemon {
+    fn status(&self) -> crate::stats::snapshot::Snapshot {
+        panic!("nobody asks for it")
+    }
+
+    fn gallery(
+        &self,
+        _: &control::Peer,
+        _: crate::gallery::command::Command,
+        _: &[u8],
+        _: &mut dyn FnMut(crate::gallery::command::Progress),
+    ) -> Result<crate::gallery::command::Reply> {
+        Err(crate::err!(Usage, "not in this test"))
+    }
+
+    fn events(&self, question: &crate::events::desk::Question) -> Result<crate::gallery::command::Reply> {
+        self.0.answer(question)
+    }
+}
+
+/// Questions change nothing: one whose connection was closed, as of somebody who reads slowly, is asked again over another one.
+#[test]
+fn a_connection_that_was_closed_meanwhile_is_made_again() {
+    let site = filled(3);
+    let mut config = crate::config::Config::default();
+    config.control.socket = site.folder.path().join("control.sock");
+    let start = || {
+        let clerk = crate::events::desk::Clerk::new(inspector(&site));
+        let daemon = Arc::new(Daemon(clerk));
+        control::Server::start(&config.control.socket, control::Rule::own(), daemon).expect("started")
+    };
+    let server = start();
+    let mut asking = desk::open(&config, None, None).expect("a daemon");
+    assert!(asking.daemon);
+    let read = |asking: &mut Asking| asking.read(None, 0, 2, Duration::ZERO).map(|part| part.pieces.len());
+    assert_eq!(read(&mut asking).expect("answered"), 2);
+    drop(server);
+    let server = start();
+    assert_eq!(read(&mut asking).expect("answered by the next one"), 2);
+    let refused = desk::open(&config, None, Some("/k".as_ref())).err().expect("two keys");
+    assert_eq!(refused.kind(), Kind::Usage);
+    drop(server);
+    assert_eq!(read(&mut asking).expect_err("nobody is there").kind(), Kind::Unavailable);
 }
