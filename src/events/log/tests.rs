@@ -267,6 +267,29 @@ fn one_wait_for_the_disk_serves_all_that_came_meanwhile() {
 }
 
 #[test]
+fn nobody_sees_an_event_before_it_is_on_the_disk() {
+    let site = Site::new();
+    let log = site.open();
+    log.accept(site.event("door")).expect("accepted");
+    let (epoch, mut reading) = (log.state().epoch, log.reading());
+    // While somebody else writes, the transaction waits: the event is in the writer's hands, and on no disk.
+    let other = site.raw();
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    assert!(log.submit(site.event("door")));
+    while log.shared.queued() > 0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..50 {
+        let seen = reading.after(epoch, 1, 10).expect("read");
+        assert_eq!((seen.items.len(), seen.state.last, log.state().last), (0, 1, 1));
+        assert!(!reading.wait(epoch, 1, Duration::ZERO));
+    }
+    other.execute_batch("COMMIT").expect("done");
+    assert_eq!(log.accept(site.event("door")).expect("accepted"), 3);
+    assert_eq!(all(&log, 1), ["2", "3"]);
+}
+
+#[test]
 fn a_second_epoch_is_told_and_not_read_as_the_first() {
     let site = Site::new();
     let log = site.open();
