@@ -15,6 +15,7 @@ pub mod desk;
 mod json_schema;
 pub mod log;
 mod maker;
+mod missed;
 mod own;
 mod presence;
 mod schema;

@@ -29,7 +29,7 @@ use crate::base::error::Result;
 use crate::base::shutdown::{self, Stop, Stopper};
 use crate::err;
 use crate::events::log::{Item, Reading, Seen};
-use crate::events::{Event, EventMaker, Lost, LostReason, id_of_gap};
+use crate::events::{Event, EventMaker};
 use crate::stats::SinkStats;
 
 /// Rows that are read at once.
@@ -325,7 +325,8 @@ impl Runner {
             let (until, event) = match item {
                 Item::Event { sequence, event, .. } => (sequence, (self.needs.shaping)(*event)),
                 Item::Gone { first, last } => {
-                    (last, (self.needs.shaping)(self.missed(place.epoch, first, last)))
+                    let Needs { maker, clock, shaping, .. } = &self.needs;
+                    (last, shaping(maker.missed_expired(place.epoch, first, last, clock.now())))
                 }
             };
             if let Some(event) = event {
@@ -339,15 +340,6 @@ impl Runner {
             }
         }
         batch
-    }
-
-    /// The event that tells of what retention took before this sink had it. The same range has the same id at every attempt.
-    fn missed(&self, epoch: Uuid, first: u64, last: u64) -> Event {
-        let mut event =
-            self.needs.maker.lost(Lost::range(LostReason::Expired, first, last), self.needs.clock.now());
-        event.place(epoch, last);
-        event.id = id_of_gap(epoch, first, last);
-        event
     }
 
     fn had(&self, place: &mut Place, until: u64, dead: Vec<(u64, String)>) {
