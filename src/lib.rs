@@ -24,6 +24,7 @@ pub mod image;
 pub mod index;
 pub mod infer;
 pub mod pipeline;
+pub mod pull;
 pub mod sinks;
 pub mod source;
 pub mod stats;

@@ -3,18 +3,25 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::store::State;
+
+/// The state that is on the disk, and whether it is the last; for those who wait without a thread of their own.
+pub type Rung = watch::Receiver<(State, bool)>;
 
 /// The state that is on the disk, and who waits for the next one.
 #[derive(Debug)]
 pub(super) struct Bell {
     state: Mutex<(State, bool)>,
     rung: Condvar,
+    told: watch::Sender<(State, bool)>,
 }
 
 impl Bell {
     pub fn new(state: State) -> Self {
-        Self { state: Mutex::new((state, false)), rung: Condvar::new() }
+        let (told, _) = watch::channel((state, false));
+        Self { state: Mutex::new((state, false)), rung: Condvar::new(), told }
     }
 
     /// The state that is on the disk.
@@ -24,13 +31,24 @@ impl Bell {
 
     /// Another state is on the disk.
     pub fn ring(&self, state: State) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = state;
-        self.rung.notify_all();
+        self.change(|now| now.0 = state);
     }
 
     /// Nothing comes any more.
     pub fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.change(|now| now.1 = true);
+    }
+
+    /// For those who wait without a thread of their own.
+    pub fn listen(&self) -> Rung {
+        self.told.subscribe()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut (State, bool))) {
+        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut now);
+        self.told.send_replace(*now);
+        drop(now);
         self.rung.notify_all();
     }
 

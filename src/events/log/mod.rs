@@ -42,6 +42,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use jiff::Timestamp;
 
+pub use bell::Rung;
 pub use head::{Head, Witness};
 pub use inspector::{DeadLetter, Inspector, Part, Piece, Standing};
 pub use loss::Teller;

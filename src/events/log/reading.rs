@@ -6,12 +6,14 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use uuid::Uuid;
 
+use super::bell::Rung;
 use super::reader::{Found, Reader};
 use super::store::{State, is_damage};
 use super::writer::Order;
 use super::{Options, Shared};
 use crate::base::error::Result;
 use crate::events::Event;
+use crate::gallery::crypt::Key;
 use crate::types::ids::IdentityId;
 
 /// A way to read. Cheap to clone; each clone has its own connection.
@@ -87,6 +89,16 @@ impl Reading {
     /// Waits until there is something after `cursor`, another epoch, or the log's end; at most `time`. True at the end.
     pub fn wait(&self, epoch: Uuid, cursor: u64, time: Duration) -> bool {
         self.shared.bell.wait(epoch, cursor, time)
+    }
+
+    /// Tells of every state that is on the disk, without a thread that waits.
+    pub fn listen(&self) -> Rung {
+        self.shared.bell.listen()
+    }
+
+    /// A key of the log's for one purpose.
+    pub fn key_for(&self, purpose: &str) -> Key {
+        self.options.key.derive(purpose)
     }
 
     /// What comes after `cursor` in that epoch, about `most` of it. What was damaged is reported to the writer, which puts a loss

@@ -16,7 +16,7 @@ mod seal;
 
 pub use bound::Bound;
 pub use key::{Key, KeyId};
-pub use seal::{OVERHEAD, open, open_key, seal, seal_key, tag};
+pub use seal::{OVERHEAD, open, open_key, seal, seal_key, tag, tag_begins_with};
 
 #[cfg(test)]
 mod tests;

@@ -53,12 +53,22 @@ pub fn open_key(wrapping: &Key, bound: &Bound, wrapped: &[u8]) -> Option<Key> {
 
 /// HMAC-SHA-256 of the fields: the same for the same key and fields, and of no use without the key.
 pub fn tag(key: &Key, bound: &Bound) -> [u8; 32] {
+    mac(key, bound).finalize().into_bytes().into()
+}
+
+/// True if the [`tag`] of the fields begins with these bytes, of which there is one at least. Takes the same time whatever they are:
+/// for what comes from somebody who may be guessing.
+pub fn tag_begins_with(key: &Key, bound: &Bound, bytes: &[u8]) -> bool {
+    mac(key, bound).verify_truncated_left(bytes).is_ok()
+}
+
+fn mac(key: &Key, bound: &Bound) -> Hmac<Sha256> {
     // HMAC pads a short key with zeros to a block; done here, there is no length that could be wrong.
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key.expose()).for_each(|(to, from)| *to = *from);
     let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new((&*block).into());
     mac.update(bound.as_bytes());
-    mac.finalize().into_bytes().into()
+    mac
 }
 
 fn cipher(key: &Key) -> XChaCha20Poly1305 {
