@@ -8,7 +8,7 @@ use crate::base::clock::{Clock, SimulatedClock};
 use crate::daemon::state::{LifeCycle, Need, Phase};
 use crate::daemon::watchdog::Heartbeats;
 use crate::source::{Failure, SourceError, StreamInfo};
-use crate::stats::{CameraState, CropDrop, DecisionKind, FrameDrop, InferenceSetup, Stats};
+use crate::stats::{CameraState, CropDrop, DecisionKind, FrameDrop, InferenceSetup, Stats, Way};
 use crate::types::face::Refusal;
 use crate::types::geometry::Size;
 use crate::types::ids::CameraId;
@@ -27,6 +27,7 @@ pub(super) fn report() -> (Report, Arc<SimulatedClock>) {
     stats.gallery.swapped(IndexKind::Exact, 12, 30, 4);
     stats.events.add_sink("file").written.add(3);
     stats.events.accepted.add(3);
+    stats.events.add_reader("dashboard", Way::Http).given.add(2);
     let within = Duration::from_secs(5);
     let door = stats.add_camera(&CameraId::new("door").expect("valid"), clock.now(), within);
     let yard = stats.add_camera(&CameraId::new("yard").expect("valid"), clock.now(), within);

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::stats::CameraState;
 use crate::stats::counter::Label;
-use crate::stats::snapshot::{CameraSnapshot, Counts, SinkSnapshot, Snapshot};
+use crate::stats::snapshot::{CameraSnapshot, Counts, PullSnapshot, SinkSnapshot, Snapshot};
 
 /// `Content-Type` of the answer.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -123,6 +123,23 @@ macro_rules! sink {
             write: |snapshot, samples| {
                 let value: fn(&SinkSnapshot) -> _ = $value;
                 snapshot.events.sinks.iter().for_each(|k| samples.put(&[("sink", &k.name)], value(k)));
+            },
+        }
+    };
+}
+
+macro_rules! reader {
+    ($name:literal, $kind:literal, $help:literal, $value:expr) => {
+        Metric {
+            name: $name,
+            kind: $kind,
+            labels: &["reader", "way"],
+            help: $help,
+            write: |snapshot, samples| {
+                let value: fn(&PullSnapshot) -> _ = $value;
+                for r in &snapshot.events.pulls {
+                    samples.put(&[("reader", &r.reader), ("way", &r.way)], value(r));
+                }
             },
         }
     };
@@ -327,6 +344,31 @@ pub const METRICS: &[Metric] = &[
     sink!("watchlistd_sink_healthy", "gauge", "0 while a sink's last attempt failed.", |k| u8::from(
         k.healthy
     )),
+    reader!(
+        "watchlistd_pull_requests_total",
+        "counter",
+        "Polls and streams of a reader that were served; of a socket (way unix), connections.",
+        |r| r.requests
+    ),
+    reader!(
+        "watchlistd_pull_open",
+        "gauge",
+        "Polls and streams of a reader that are served now; of a socket, connections.",
+        |r| r.open
+    ),
+    reader!("watchlistd_pull_events_total", "counter", "Events that a reader was given.", |r| r.given),
+    reader!(
+        "watchlistd_pull_stalled_total",
+        "counter",
+        "Times that a reader was hung up on, because it took nothing for 30 s.",
+        |r| r.stalled
+    ),
+    global!(
+        "watchlistd_pull_refused_total",
+        "counter",
+        "Requests for events that were refused: no or a wrong token, no place free, or a wrong request.",
+        |s| s.events.pulls_refused
+    ),
 ];
 
 #[cfg(test)]

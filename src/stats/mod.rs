@@ -17,6 +17,7 @@ pub mod rate;
 pub mod snapshot;
 
 mod camera;
+mod pull;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use camera::{CameraStats, recognising_within};
 pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop};
+pub use pull::{Open, PullStats, Way};
 
 use crate::base::clock::Moment;
 use crate::types::ids::CameraId;
@@ -191,6 +193,9 @@ impl GalleryStats {
 #[derive(Debug, Default)]
 pub struct EventStats {
     sinks: RwLock<Vec<Arc<SinkStats>>>,
+    pulls: RwLock<Vec<Arc<PullStats>>>,
+    /// Requests for events that were refused: no reader's token, nobody who may, no place, no cursor of ours.
+    pulls_refused: Counter,
     /// Events taken into the queue.
     pub accepted: Counter,
     /// Events that found the queue full, and were lost to every sink.
@@ -215,9 +220,22 @@ impl EventStats {
         sink
     }
 
+    /// Counters for those who come for events by that name; called once for each.
+    pub fn add_reader(&self, name: &str, way: Way) -> Arc<PullStats> {
+        let reader = Arc::new(PullStats::new(name, way));
+        self.pulls.write().unwrap_or_else(PoisonError::into_inner).push(reader.clone());
+        reader
+    }
+
+    /// A request for events was refused.
+    pub fn refuse_pull(&self) {
+        self.pulls_refused.add(1);
+    }
+
     /// The figures now.
     pub fn snapshot(&self) -> EventsSnapshot {
         let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner);
+        let pulls = self.pulls.read().unwrap_or_else(PoisonError::into_inner);
         EventsSnapshot {
             accepted: self.accepted.get(),
             overflowed: self.overflowed.get(),
@@ -227,6 +245,8 @@ impl EventStats {
             commits: self.commits.get(),
             log_failing: self.log_failing.get() == 1,
             sinks: sinks.iter().map(|s| s.snapshot()).collect(),
+            pulls: pulls.iter().map(|reader| reader.snapshot()).collect(),
+            pulls_refused: self.pulls_refused.get(),
         }
     }
 }

@@ -104,6 +104,29 @@ pub struct EventsSnapshot {
     pub log_failing: bool,
     /// The sinks.
     pub sinks: Vec<SinkSnapshot>,
+    /// Those who come for events themselves.
+    #[serde(default)]
+    pub pulls: Vec<PullSnapshot>,
+    /// Requests for events that were refused.
+    #[serde(default)]
+    pub pulls_refused: u64,
+}
+
+/// Those who come for events by one name.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PullSnapshot {
+    /// The name in the configuration.
+    pub reader: String,
+    /// `http` or `unix`.
+    pub way: String,
+    /// Requests that were served; of a socket, connections.
+    pub requests: u64,
+    /// Requests that are served now: streams, and polls that wait.
+    pub open: u64,
+    /// Events that were handed out.
+    pub given: u64,
+    /// Hung up on, as they did not take what was sent.
+    pub stalled: u64,
 }
 
 /// One sink.
