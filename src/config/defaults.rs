@@ -147,7 +147,7 @@ impl Default for Events {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))) }
+        Self { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))), readers: Vec::new() }
     }
 }
 

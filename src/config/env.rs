@@ -2,7 +2,7 @@
 //!
 //! A variable's name holds no `-` and no `.`, and is usually in capitals. So `CAMERAS__FRONT_DOOR__URL` is for the
 //! camera whose id is `front-door`, `front.door`, `Front_Door`, ...: the one that a file names, if there is just one.
-//! Sinks are found likewise.
+//! Sinks and readers are found likewise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ pub(super) struct Known {
     pub cameras: BTreeSet<String>,
     /// Names of sinks.
     pub sinks: BTreeSet<String>,
+    /// Names of readers.
+    pub readers: BTreeSet<String>,
 }
 
 /// What matters of the environment.
@@ -86,6 +88,7 @@ fn key_path(name: &str, known: &Known, problem: &dyn Fn(&str)) -> Option<Vec<Str
         ["sinks", name, _] | ["sinks", name, _, _] => {
             path[1] = the_one(name, "sink", &known.sinks, problem)?;
         }
+        ["http", "readers", name, _] => path[2] = the_one(name, "reader", &known.readers, problem)?,
         ["cameras", ..] => {
             problem("expected WATCHLISTD__CAMERAS__ID__KEY");
             return None;
@@ -103,7 +106,7 @@ fn key_path(name: &str, known: &Known, problem: &dyn Fn(&str)) -> Option<Vec<Str
     Some(path)
 }
 
-/// The one camera or sink of the files whose name reads like `written`; else a new one of that name.
+/// The one camera, sink or reader of the files whose name reads like `written`; else a new one of that name.
 fn the_one(written: &str, what: &str, named: &BTreeSet<String>, problem: &dyn Fn(&str)) -> Option<String> {
     let fold = |id: &str| id.to_lowercase().replace(['-', '.'], "_");
     let wanted = fold(written);

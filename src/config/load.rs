@@ -77,7 +77,11 @@ pub(super) fn load_with(
     let (files, mut layers) = read_files(path, &report);
     // Half a file is not worth checking: what it misses would be reported as missing.
     let readable = report.count() == 0;
-    let known = Known { cameras: names(&layers, "cameras"), sinks: names(&layers, "sinks") };
+    let known = Known {
+        cameras: names(&layers, &["cameras"]),
+        sinks: names(&layers, &["sinks"]),
+        readers: names(&layers, &["http", "readers"]),
+    };
     layers.push(env.layer(&known, &report));
     for layer in &mut layers {
         check_shape(layer, &report);
@@ -119,12 +123,14 @@ fn read_files(path: Option<&Path>, report: &Report) -> (Vec<PathBuf>, Vec<Table>
 }
 
 /// The names in a section of tables, over all layers.
-fn names(layers: &[Table], section: &str) -> BTreeSet<String> {
-    let tables = layers.iter().filter_map(|layer| match &layer.get(section)?.value {
-        Raw::Table(tables) => Some(tables.keys().cloned()),
-        _ => None,
-    });
-    tables.flatten().collect()
+fn names(layers: &[Table], section: &[&str]) -> BTreeSet<String> {
+    let table = |layer: &'_ Table, key: &&str| match layer.get(*key).map(|node| &node.value) {
+        Some(Raw::Table(table)) => table.clone(),
+        _ => Table::new(),
+    };
+    let tables =
+        layers.iter().map(|layer| section.iter().fold(layer.clone(), |inner, key| table(&inner, key)));
+    tables.flat_map(Table::into_keys).collect()
 }
 
 /// Takes out of a layer what is no section, and says so: merging would let a later layer's table cover it silently.
@@ -140,14 +146,18 @@ fn check_shape(layer: &mut Table, report: &Report) {
     retain_tables(layer, "cameras", |_| true, report);
     retain_tables(layer, "sinks", |_| true, report);
     retain_tables(layer, "events", |key| matches!(key, "file" | "lists"), report);
+    retain_tables(layer, "http", |key| key == "readers", report);
+    retain_tables(layer, "http.readers", |_| true, report);
 }
 
+/// `section` may be a table of a table, as `http.readers`.
 fn retain_tables(layer: &mut Table, section: &str, wanted: impl Fn(&str) -> bool, report: &Report) {
-    if let Some(Node { value: Raw::Table(table), .. }) = layer.get_mut(section) {
-        table.retain(|key, node| {
-            !wanted(key) || is_table(&format!("{section}.{}", show_key(key)), node, report)
-        });
+    let mut inner = layer;
+    for key in section.split('.') {
+        let Some(Node { value: Raw::Table(table), .. }) = inner.get_mut(key) else { return };
+        inner = table;
     }
+    inner.retain(|key, node| !wanted(key) || is_table(&format!("{section}.{}", show_key(key)), node, report));
 }
 
 fn is_table(key: &str, node: &Node, report: &Report) -> bool {
@@ -156,6 +166,7 @@ fn is_table(key: &str, node: &Node, report: &Report) -> bool {
         let example = match key {
             "cameras" => "tables such as [cameras.door]".into(),
             "sinks" => "tables such as [sinks.archive]".into(),
+            "http.readers" => "tables such as [http.readers.dashboard]".into(),
             _ => format!("a table [{key}]"),
         };
         report.problem(key, format!("expected {example}, found {}", node.found()), node.origin_text());

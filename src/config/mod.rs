@@ -35,6 +35,7 @@ use url::Url;
 
 pub use self::error::{ConfigErrors, Problem};
 pub use self::sink::jsonl::{Compression, EventFile, FileSync};
+pub use self::sink::readers::HttpReader;
 pub use self::sink::unix::EventSocket;
 pub use self::sink::{BUILT_IN, Retry, Sink, SinkKind, Start};
 use crate::base::secret::{Secret, redact};
@@ -66,7 +67,7 @@ pub struct Config {
     pub events: Events,
     /// Where events go: the sinks that are switched on, those that are built in first, then by name. Names are unique.
     pub sinks: Vec<Sink>,
-    /// Loopback HTTP: metrics and health.
+    /// Loopback HTTP: metrics, health, and events for those who come for them.
     pub http: Http,
     /// The socket of status and gallery commands.
     pub control: Control,
@@ -244,6 +245,8 @@ pub struct Events {
 pub struct Http {
     /// Loopback address; `None`: off.
     pub listen: Option<SocketAddr>,
+    /// Who may come for events, by name. Without any, nobody may.
+    pub readers: Vec<HttpReader>,
 }
 
 /// `[control]`

@@ -3,6 +3,7 @@
 mod documented;
 mod layers;
 mod mistakes;
+mod readers;
 mod secrets;
 mod sinks;
 

@@ -54,7 +54,8 @@ pub(super) fn config(
     let (models, inference, gallery) = (reader.models(), reader.inference(), reader.gallery());
     let (track, quality, decide) = (reader.track(), reader.quality(), reader.decide());
     let (events, built_in) = events::read(reader.section("events"), base, &gallery.path);
-    let (http, control, log) = (reader.http(), reader.control(), reader.log());
+    let (readers, mut http) = reader.http();
+    let (control, log) = (reader.control(), reader.log());
     let mut secrets = reader.credentials(access);
     let around = Around {
         stores: [("gallery.path", &gallery.path), ("events.path", &events.path)],
@@ -65,6 +66,8 @@ pub(super) fn config(
         credentials: &secrets,
     };
     let sinks = sink::all(built_in, reader.tables("sinks"), &around, report);
+    http.readers = sink::readers::all(readers, &around, report);
+    warn_of_unheard_readers(&http, report);
     let cameras = reader.cameras(&mut secrets);
     warn_of_twins(&cameras, report);
     Config { models, inference, gallery, track, quality, decide, events, sinks, http, control, log, cameras }
@@ -195,11 +198,17 @@ impl<'a> Reader<'a> {
         decide
     }
 
-    fn http(&mut self) -> Http {
-        let (mut s, d) = (self.section("http"), Http::default());
-        let http = Http { listen: s.get("listen", d.listen, read::unless("off", loopback)) };
+    /// With the tables of the readers, which need secrets to be read.
+    fn http(&mut self) -> (Table, Http) {
+        let mut tables = self.tables("http");
+        let readers = match tables.remove("readers") {
+            Some(Node { value: Raw::Table(readers), .. }) => readers,
+            _ => Table::new(),
+        };
+        let (mut s, d) = (Section::new("http", "http", tables, self.report), Http::default());
+        let http = Http { listen: s.get("listen", d.listen, read::unless("off", loopback)), ..d };
         s.finish();
-        http
+        (readers, http)
     }
 
     fn control(&mut self) -> Control {
@@ -322,7 +331,7 @@ fn device(node: &Node) -> Read<Device> {
     found.map_or_else(|| expected("\"cpu\", \"cuda:N\", \"tensorrt:N\" or \"openvino\""), Ok)
 }
 
-/// Nothing here asks who is there, so nothing here may be reached from elsewhere.
+/// Figures are for whoever asks, and tokens go over the wire as they are: nothing here may be reached from elsewhere.
 fn loopback(node: &Node) -> Read<SocketAddr> {
     match read::text(node).map(str::parse::<SocketAddr>) {
         Ok(Ok(address)) if address.ip().is_loopback() => Ok(address),
@@ -344,6 +353,13 @@ fn filter(node: &Node) -> Read<String> {
     match EnvFilter::builder().parse(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(e) => expected(format!("{WHAT} ({e})")),
+    }
+}
+
+/// Readers of an address that nobody listens at.
+fn warn_of_unheard_readers(http: &Http, report: &Report) {
+    if http.listen.is_none() && !http.readers.is_empty() {
+        report.warn("http.readers: nobody can come for events, as http.listen is \"off\"");
     }
 }
 

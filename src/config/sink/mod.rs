@@ -11,6 +11,7 @@ mod address;
 pub(super) mod jsonl;
 mod mqtt;
 mod nats;
+pub(super) mod readers;
 mod secret;
 pub(super) mod shape;
 mod tls;

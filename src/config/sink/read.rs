@@ -7,6 +7,7 @@ use super::secret::Vault;
 use super::{BUILT_IN, MOST, Retry, Sink, SinkKind, Start, jsonl, mqtt, nats, retry, shape, unix, webhook};
 use crate::config::raw::{Node, Raw, Report, Section, Table, show_key};
 use crate::config::{read, suggest};
+use crate::sinks::shape::Shape;
 use crate::types::ids::CameraId;
 
 /// What sinks are read with.
@@ -69,7 +70,7 @@ pub(in crate::config) fn all(
             sinks.extend(one(name, Section::new(path, "sinks.*", table, report), around));
         }
     }
-    warn_of_unknown_cameras(&sinks, around.cameras, report);
+    warn_of_unknown_cameras(sinks.iter().map(|sink| (sink.key(), &sink.shape)), around.cameras, report);
     refuse_shared_paths(&sinks, &around.stores, report);
     sinks
 }
@@ -134,13 +135,17 @@ fn file(s: &mut Section<'_>, base: &Path) -> Option<jsonl::EventFile> {
     complete.then_some(file)
 }
 
-/// A camera that is not there is likely mistyped: the sink would wait for it for ever.
-fn warn_of_unknown_cameras(sinks: &[Sink], cameras: &BTreeSet<String>, report: &Report) {
-    for sink in sinks {
-        let chosen = sink.shape.cameras.iter().flatten().map(CameraId::as_str);
+/// A camera that is not there is likely mistyped: the sink, or reader, would wait for it for ever. Each comes with its key.
+pub(super) fn warn_of_unknown_cameras<'s>(
+    shapes: impl Iterator<Item = (String, &'s Shape)>,
+    cameras: &BTreeSet<String>,
+    report: &Report,
+) {
+    for (key, shape) in shapes {
+        let chosen = shape.cameras.iter().flatten().map(CameraId::as_str);
         for camera in chosen.filter(|camera| !cameras.contains(*camera)) {
             let hint = suggest::hint(camera, cameras.iter().map(String::as_str));
-            report.warn(format!("{}.cameras: {camera} is no camera of this configuration{hint}", sink.key()));
+            report.warn(format!("{key}.cameras: {camera} is no camera of this configuration{hint}"));
         }
     }
 }

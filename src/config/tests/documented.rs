@@ -6,7 +6,7 @@ use super::Setting;
 use crate::config::credentials::Access;
 use crate::config::load::{load, load_with};
 use crate::config::place::Place;
-use crate::config::{Camera, CameraSource, Config, EventFile, EventSocket, Rtsp, Sink, SinkKind};
+use crate::config::{Camera, CameraSource, Config, EventFile, EventSocket, HttpReader, Rtsp, Sink, SinkKind};
 use crate::sinks::mqtt::MqttConfig;
 use crate::sinks::nats::{Login, NatsConfig};
 use crate::sinks::webhook::{Mode, WebhookConfig};
@@ -25,8 +25,8 @@ fn uncommented() -> String {
     text.lines().map(|line| if setting(&line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
 }
 
-/// The secrets that its sinks name.
-const SECRETS: [&str; 10] = [
+/// The secrets that its sinks and readers name.
+const SECRETS: [&str; 11] = [
     "door-password",
     "broker-password",
     "nats-password",
@@ -37,13 +37,14 @@ const SECRETS: [&str; 10] = [
     "desk-key",
     "desk-password",
     "proxy-password",
+    "dashboard-token",
 ];
 
 fn everything() -> Setting {
     let address = "https://desk.example.org/s";
     let setting = Setting::new(&uncommented()).file("creds/desk-address", address, 0o400);
     let setting = SECRETS.iter().fold(setting, |setting, name| {
-        setting.file(&format!("creds/{name}"), "longer than a key has to be", 0o400)
+        setting.file(&format!("creds/{name}"), "longer-than-a-key-has-to-be", 0o400)
     });
     let folder = setting.path("creds");
     setting.var("CREDENTIALS_DIRECTORY", folder)
@@ -63,6 +64,10 @@ fn with_every_setting_in_force_it_still_is_the_defaults() {
     let cameras = std::mem::take(&mut loaded.config.cameras);
     let lists = std::mem::take(&mut loaded.config.events.lists);
     assert_eq!(lists.into_keys().map(String::from).collect::<Vec<_>>(), ["vip"]);
+    let readers = std::mem::take(&mut loaded.config.http.readers);
+    let token = readers[0].token.clone();
+    assert!(token.expose().len() >= 16);
+    assert_eq!(readers, [HttpReader::new("dashboard", token)], "options at their defaults");
     let (built_in, sinks) = loaded.config.sinks.into_iter().partition(Sink::is_built_in);
     assert_eq!(Config { sinks: built_in, ..loaded.config }, Config::default());
     sinks_are_at_their_defaults(sinks);
@@ -171,6 +176,7 @@ fn it_holds_every_key_of_the_schema() {
         "sinks.*.secret",
         "sinks.*.secrets",
         "sinks.*.proxy_password",
+        "http.readers.*.token",
         // A table, of which only a socket has to be refused.
         "sinks.*.backoff",
     ];
@@ -216,6 +222,8 @@ fn every_example_of_the_manual_is_read() {
             .file("creds/door-password", "p", 0o400)
             .file("creds/hub-password", "p", 0o400)
             .file("creds/desk-secret", "sixteen bytes or more", 0o400)
+            .file("creds/dashboard-token", "sixteen-bytes-or-more", 0o400)
+            .file("creds/footfall-token", "another-sixteen-bytes", 0o400)
             .file("creds/cameras", &credentials[0], 0o400);
         let folder = setting.path("creds");
         let setting = setting.var("CREDENTIALS_DIRECTORY", folder);
