@@ -97,7 +97,7 @@ fn one_place_names_each_library() {
         (&["age"], &["src/gallery/bundle/", "src/gallery/escrow.rs"]),
         (&["libc"], &["src/api/control/peer.rs"]),
         (&["async_nats"], &["src/sinks/nats/"]),
-        (&["axum"], &["src/api/http.rs"]),
+        (&["axum", "futures_core"], &["src/api/http.rs", "src/api/http/"]),
         (&["clap"], &["src/cli/", "src/main.rs"]),
         (&["signal_hook"], &["src/daemon/signals.rs"]),
         (&["sd_notify"], &["src/daemon/systemd.rs"]),

@@ -1,31 +1,35 @@
-//! Loopback HTTP for machines: `/metrics` (Prometheus), `/healthz` (alive and getting on), `/readyz` (at work).
+//! Loopback HTTP for machines: `/metrics` (Prometheus), `/healthz` (alive and getting on), `/readyz` (at work), and events for
+//! those who have a reader's token: `/v1/events` (poll), `/v1/events/stream` (server-sent events).
 //!
 //! ```text
-//!   TcpListener ─▶ at most 32 connections ─▶ each: at most 10 s and 64 KiB in ─▶ axum ─▶ a page
+//!   TcpListener ─▶ at most 32 connections ─▶ each: at most 10 s and 64 KiB in ─▶ axum ─┬▶ a page
+//!                                              a token: places and times of its own ─▶ └▶ events
 //! ```
 //!
 //! A connection's time and bytes are bounded below HTTP, so that no client, however slow or chatty, holds anything for
 //! longer. Pages are made from a snapshot; nothing is ever read from a body.
 
-use std::future::Future;
+mod connection;
+mod events;
+mod readers;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, serve::Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::Sleep;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
 
+pub use self::readers::Readers;
+
+use self::connection::{Bounded, Lease};
 use super::{Report, metrics};
 use crate::base::error::Result;
 use crate::err;
@@ -34,39 +38,49 @@ use crate::err;
 const CONNECTIONS: usize = 32;
 /// What a connection may take in all.
 const LIFETIME: Duration = Duration::from_secs(10);
-/// What a client may send in all on one connection: many requests' heads, and no body worth the name.
-const MAX_BYTES: usize = 64 << 10;
+/// Threads that read the event log for those who are served.
+const LOG_READERS: usize = 4;
+/// The longest that a read of the event log is waited for at the end.
+const LAST_READ: Duration = Duration::from_secs(1);
 
 /// The server. Dropping it ends its thread and the connections.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Duration>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Binds `listen` (`http.listen`) and serves from a thread of its own.
+    /// Binds `listen` (`http.listen`) and serves from a thread of its own. `readers` may come for events.
     ///
     /// # Errors
     /// `Unavailable`, when the port is taken or there is no thread; the message names the key.
-    pub fn start(listen: SocketAddr, report: Report) -> Result<Self> {
-        Self::start_with(listen, report, LIFETIME)
+    pub fn start(listen: SocketAddr, report: Report, readers: Arc<Readers>) -> Result<Self> {
+        Self::start_with(listen, report, readers, LIFETIME)
     }
 
-    fn start_with(listen: SocketAddr, report: Report, lifetime: Duration) -> Result<Self> {
+    fn start_with(
+        listen: SocketAddr,
+        report: Report,
+        readers: Arc<Readers>,
+        lifetime: Duration,
+    ) -> Result<Self> {
         let listener = bind(listen)?;
         let failed = |e: io::Error| err!(Unavailable, "http.listen: cannot serve {listen}").because(e);
         let address = listener.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.max_blocking_threads(LOG_READERS).enable_all().build().map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
-                tokio::select! {
-                    () = serve(listener, report, lifetime) => {}
-                    _ = stopped => {}
-                }
+                let limit = tokio::select! {
+                    () = serve(listener, report, readers.clone(), lifetime) => None,
+                    limit = stopped => limit.ok(),
+                };
+                readers.settled(limit.unwrap_or_default()).await;
             });
+            runtime.shutdown_timeout(LAST_READ);
         };
         let thread = std::thread::Builder::new().name("http".into()).spawn(run).map_err(failed)?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
@@ -75,6 +89,14 @@ impl Server {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Takes no more connections, and ends when those who come for events have what there is, at most after `limit`. To be called
+    /// when the log has ended: before that there may always be more. Dropping it then waits for that.
+    pub fn drain(&mut self, limit: Duration) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(limit);
+        }
     }
 }
 
@@ -98,23 +120,29 @@ fn bind(listen: SocketAddr) -> Result<std::net::TcpListener> {
     })
 }
 
-async fn serve(listener: std::net::TcpListener, report: Report, lifetime: Duration) {
+async fn serve(listener: std::net::TcpListener, report: Report, readers: Arc<Readers>, lifetime: Duration) {
     let result = async {
         let tcp = TcpListener::from_std(listener)?;
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        axum::serve(Bounded { tcp, places, lifetime }, router(report)).await
+        let service = router(report, readers).into_make_service_with_connect_info::<Lease>();
+        axum::serve(Bounded { tcp, places, lifetime }, service).await
     };
     if let Err(error) = result.await {
         tracing::error!(%error, "metrics and health are not served any more");
     }
 }
 
-fn router(report: Report) -> Router {
-    Router::new()
+fn router(report: Report, readers: Arc<Readers>) -> Router {
+    let pages = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(report)
+        .with_state(report);
+    let pulls = Router::new()
+        .route("/v1/events", get(events::poll))
+        .route("/v1/events/stream", get(events::stream))
+        .with_state(readers);
+    pages.merge(pulls)
 }
 
 async fn metrics_page(State(report): State<Report>) -> Response {
@@ -144,83 +172,11 @@ async fn readyz(State(report): State<Report>) -> Response {
     }
 }
 
-/// Accepts a connection once there is a place for it.
-struct Bounded {
-    tcp: TcpListener,
-    places: Arc<Semaphore>,
-    lifetime: Duration,
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // Never closed, so this never fails; without a place we would only wait on.
-        let place = self.places.clone().acquire_owned().await.ok();
-        let (tcp, peer) = Listener::accept(&mut self.tcp).await;
-        let end = Box::pin(tokio::time::sleep(self.lifetime));
-        (Connection { tcp, end, bytes: MAX_BYTES, _place: place }, peer)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
-    }
-}
-
-/// A connection that ends by itself.
-struct Connection {
-    tcp: TcpStream,
-    end: Pin<Box<Sleep>>,
-    bytes: usize,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Connection {
-    /// An error once the connection's time is over; and makes sure that we are woken then.
-    fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        to: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.in_time(cx)?;
-        let before = to.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, to);
-        let new = to.filled().len().saturating_sub(before);
-        match self.bytes.checked_sub(new) {
-            Some(left) => self.bytes = left,
-            None => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        self.in_time(cx)?;
-        Pin::new(&mut self.tcp).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
-}
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
-mod tests {
+mod page_tests {
     use std::io::{Read, Write};
 
     use super::*;
@@ -229,6 +185,16 @@ mod tests {
 
     fn any_port() -> SocketAddr {
         "127.0.0.1:0".parse().expect("valid")
+    }
+
+    /// No readers.
+    fn nobody() -> Arc<Readers> {
+        let stats = fixture::ready().0.stats;
+        Arc::new(Readers::new(&[], &stats).expect("none"))
+    }
+
+    fn start(report: Report) -> Result<Server> {
+        Server::start(any_port(), report, nobody())
     }
 
     fn ask(address: SocketAddr, request: &str) -> String {
@@ -248,7 +214,7 @@ mod tests {
 
     #[test]
     fn pages_are_served_and_nothing_else() {
-        let server = Server::start(any_port(), fixture::ready().0).expect("started");
+        let server = start(fixture::ready().0).expect("started");
         let (head, body) = get_page(server.address(), "/metrics");
         assert!(head.starts_with("http/1.1 200"), "{head}");
         assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
@@ -269,7 +235,7 @@ mod tests {
     fn healthy_means_that_every_stage_gets_on() {
         let (report, clock) = fixture::ready();
         let beat = report.beats.register("inference-0", Duration::from_secs(20));
-        let server = Server::start(any_port(), report).expect("started");
+        let server = start(report).expect("started");
         assert!(get_page(server.address(), "/healthz").0.starts_with("http/1.1 200"));
         beat.begin_work();
         clock.advance(Duration::from_secs(21));
@@ -281,13 +247,13 @@ mod tests {
     #[test]
     fn ready_means_at_work() {
         let (starting, _) = fixture::report();
-        let server = Server::start(any_port(), starting).expect("started");
+        let server = start(starting).expect("started");
         let (head, body) = get_page(server.address(), "/readyz");
         assert!(head.starts_with("http/1.1 503"), "{head}");
         assert_eq!(body, "starting: no models, gallery, stages yet\n");
         let (report, _) = fixture::ready();
         let life = report.life.clone();
-        let server = Server::start(any_port(), report).expect("started");
+        let server = start(report).expect("started");
         assert!(get_page(server.address(), "/readyz").0.starts_with("http/1.1 200"));
         life.become_phase(Phase::Draining).expect("allowed");
         assert_eq!(get_page(server.address(), "/readyz").1, "draining\n");
@@ -297,7 +263,7 @@ mod tests {
     fn a_port_in_use_names_the_key() {
         let taken = std::net::TcpListener::bind(any_port()).expect("bound");
         let address = taken.local_addr().expect("bound");
-        let error = Server::start(address, fixture::ready().0).expect_err("taken").to_string();
+        let error = Server::start(address, fixture::ready().0, nobody()).expect_err("taken").to_string();
         assert!(error.contains("http.listen") && error.contains("in use"), "{error}");
     }
 
@@ -305,7 +271,7 @@ mod tests {
     #[test]
     fn slow_clients_hold_nothing_for_long() {
         let lifetime = Duration::from_millis(200);
-        let server = Server::start_with(any_port(), fixture::ready().0, lifetime).expect("started");
+        let server = Server::start_with(any_port(), fixture::ready().0, nobody(), lifetime).expect("started");
         let connect = || std::net::TcpStream::connect(server.address()).expect("connected");
         let mut silent: Vec<_> = (0..CONNECTIONS + 4).map(|_| connect()).collect();
         silent.iter_mut().for_each(|s| s.write_all(b"GET /metrics HTTP/1.1\r\nX: ").expect("sent"));
@@ -319,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_client_cannot_send_for_ever() {
-        let server = Server::start(any_port(), fixture::ready().0).expect("started");
+        let server = start(fixture::ready().0).expect("started");
         let mut stream = std::net::TcpStream::connect(server.address()).expect("connected");
         let line = [b'x'; 1024];
         let sent = (0..1_000_000).take_while(|_| stream.write_all(&line).is_ok()).count();
