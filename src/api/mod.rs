@@ -1,15 +1,18 @@
 //! The running daemon from outside.
 //!
 //! ```text
-//!   Stats ─┐               ┌─▶ control/    Unix socket: `watchlistd status`, gallery commands
+//!   Stats ─┐               ┌─▶ control/        Unix socket: `watchlistd status`, gallery commands
 //!   Beats ─┼─▶ Report ─────┤
-//!   Life ──┘   snapshot()  └─▶ http.rs     loopback: /metrics /healthz /readyz
+//!   Life ──┘   snapshot()  └─▶ http.rs         loopback: /metrics /healthz /readyz
+//!   event log ─▶ pull ─────┬─▶                           /v1/events /v1/events/stream
+//!                          └─▶ event_socket/   Unix sockets of events
 //! ```
 //!
 //! What reports only reads, and gallery commands are carried out by whoever holds the gallery. Nothing in here can slow
 //! down the pipeline or be held by a slow client.
 
 pub mod control;
+pub mod event_socket;
 pub mod http;
 pub mod metrics;
 pub mod table;

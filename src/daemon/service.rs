@@ -20,7 +20,7 @@ use super::signals::{Signal, Signals};
 use super::state::{LifeCycle, Need, Phase};
 use super::systemd::Notifier;
 use super::watchdog::{self, Heartbeats};
-use crate::api::{Report, control, http};
+use crate::api::{Report, control, event_socket, http};
 use crate::base::clock::{Clock, Moment, SystemClock};
 use crate::base::error::Result;
 use crate::base::shutdown;
@@ -36,6 +36,7 @@ use crate::gallery::succession::models_in_use;
 use crate::infer::models::Models;
 use crate::pipeline::budget;
 use crate::pipeline::live::{Live, Surroundings};
+use crate::pull;
 use crate::sinks;
 use crate::sinks::Publisher;
 use crate::source::gst;
@@ -49,6 +50,9 @@ const LOOK_AROUND: Duration = Duration::from_millis(500);
 
 /// How often we look how the parts are.
 const LOOK_AT_HEALTH: Duration = Duration::from_secs(2);
+
+/// How long those who come for events have for what is left of them at the end. What they do not take is there after the next start.
+const LAST_WORD: Duration = Duration::from_millis(300);
 
 /// The component of health events about the configuration.
 const CONFIGURATION: &str = "configuration";
@@ -77,7 +81,8 @@ struct Daemon {
     live: Live,
     notifier: Notifier,
     _control: control::Server,
-    _http: Option<http::Server>,
+    http: Option<http::Server>,
+    event_sockets: Vec<event_socket::Server>,
     watchdog: shutdown::Stopper,
     /// True while the file has mistakes that were told of.
     misconfigured: bool,
@@ -102,7 +107,9 @@ impl Daemon {
         let rule = control::Rule::configured(config.control.group.as_deref())?;
         let reception = Arc::new(Reception::new(report.clone()));
         let control = control::Server::start(&config.control.socket, rule, reception.clone())?;
-        let http = config.http.listen.map(|listen| http::Server::start(listen, report)).transpose()?;
+        let readers = Arc::new(http::Readers::new(&config.http.readers, &stats)?);
+        let serve = |listen| http::Server::start(listen, report, readers.clone());
+        let http = config.http.listen.map(serve).transpose()?;
         gst::init()?;
         let (chosen, other) = models_in_use(&config)?;
         if let Some(warning) = other {
@@ -120,6 +127,9 @@ impl Daemon {
         let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
         let publisher = Arc::new(publish(&config, &custody, &maker, &stats, &clock, &heartbeats)?);
         reception.serve_events(Clerk::new(publisher.inspector()));
+        let source = pull::Source::new(publisher.reading(), maker.clone(), clock.clone());
+        let event_sockets = event_socket::start_all(&config.sinks, &source, &stats)?;
+        readers.open(source);
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
         let around =
             Surroundings { clock, stats, heartbeats: heartbeats.clone(), custody, maker, publisher, opener };
@@ -141,7 +151,8 @@ impl Daemon {
             live,
             notifier,
             _control: control,
-            _http: http,
+            http,
+            event_sockets,
             watchdog,
             misconfigured: false,
         }))
@@ -267,6 +278,10 @@ impl Daemon {
             Ok(publisher) => publisher.finish(Duration::from_secs(1)),
             Err(_) => Err(err!(Software, "the publisher is still in use")),
         };
+        // The log has ended: whoever comes for events gets what is there.
+        self.event_sockets.iter_mut().for_each(|socket| socket.drain(LAST_WORD));
+        self.http.iter_mut().for_each(|http| http.drain(LAST_WORD));
+        drop((self.event_sockets, self.http));
         let _ = self.life.become_phase(Phase::Stopped);
         if !drained {
             tracing::error!("not everything was finished in time");

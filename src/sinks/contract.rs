@@ -153,3 +153,16 @@ fn journal_keeps_the_contract() {
         keeps_the_contract(&mut Journal, || logged.0.lock().expect("lock").clone());
     });
 }
+
+/// Who comes for events is no sink to the log: it keeps nothing for anybody behind a socket, and waits for nobody there.
+#[test]
+fn a_socket_of_events_is_not_known_to_the_log() {
+    let socket = config::EventSocket::new("/nonexistent/events.sock");
+    let socket = config::Sink::new("local", SinkKind::Unix(socket));
+    let archive = config::Sink::stdout();
+    let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(jiff::Timestamp::UNIX_EPOCH));
+    let named = from_config(&[socket.clone(), archive.clone()], &clock).expect("opened");
+    assert_eq!(named.iter().map(|named| named.name.as_str()).collect::<Vec<_>>(), ["stdout"]);
+    let places = places(&[socket, archive]);
+    assert_eq!(places.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(), ["stdout"]);
+}

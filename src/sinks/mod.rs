@@ -58,7 +58,12 @@ pub fn from_config(sinks: &[config::Sink], clock: &Arc<dyn Clock>) -> Result<Vec
             manner: manner(&sink.retry),
         })
     };
-    sinks.iter().map(named).collect()
+    sinks.iter().filter(|sink| !is_read(sink)).map(named).collect()
+}
+
+/// True for one that is read from: its readers come, and the log knows none of them (`src/api/event_socket`).
+fn is_read(sink: &config::Sink) -> bool {
+    matches!(sink.kind, SinkKind::Unix(_))
 }
 
 fn open(sink: &config::Sink, clock: &Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
@@ -69,7 +74,9 @@ fn open(sink: &config::Sink, clock: &Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
         SinkKind::Webhook(webhook) => Box::new(Webhook::open((**webhook).clone(), clock.clone())?),
         SinkKind::Mqtt(mqtt) => Box::new(Mqtt::new((**mqtt).clone())?),
         SinkKind::Nats(nats) => Box::new(Nats::new((**nats).clone())?),
-        kind => bail!(Unavailable, "{}: no sink of type {} can be run", sink.key(), kind.as_str()),
+        kind @ SinkKind::Unix(_) => {
+            bail!(Software, "{}: no sink of type {} can be run", sink.key(), kind.as_str())
+        }
     })
 }
 
@@ -85,5 +92,5 @@ pub fn places(sinks: &[config::Sink]) -> Vec<SinkPlace> {
         required: sink.required,
         from_oldest: sink.start == Start::Oldest,
     };
-    sinks.iter().map(place).collect()
+    sinks.iter().filter(|sink| !is_read(sink)).map(place).collect()
 }

@@ -14,7 +14,7 @@ use super::runner::{Manner, Needs, Running};
 use super::sink::Sink;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::events::log::{EventLog, Inspector};
+use crate::events::log::{EventLog, Inspector, Reading};
 use crate::events::{Event, EventMaker};
 use crate::stats::Stats;
 
@@ -81,6 +81,11 @@ impl Publisher {
     /// For the log's operator.
     pub fn inspector(&self) -> Inspector {
         self.log.inspector()
+    }
+
+    /// The log, for those who read it themselves.
+    pub fn reading(&self) -> Reading {
+        self.log.reading()
     }
 
     /// Opens files again (SIGHUP).

@@ -21,7 +21,7 @@ mod events;
 pub mod peer;
 mod protocol;
 mod server;
-mod socket;
+pub(crate) mod socket;
 mod wire;
 
 #[cfg(test)]

@@ -10,7 +10,6 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 
 use super::accounts;
 use crate::base::error::{Error, Result};
@@ -38,7 +37,7 @@ impl Peer {
     ///
     /// # Errors
     /// What the system says: of a socket that is connected, nothing.
-    pub fn of(socket: &UnixStream) -> io::Result<Self> {
+    pub fn of(socket: &impl AsRawFd) -> io::Result<Self> {
         // struct ucred: pid, uid, gid, 32 bits each. Read as numbers, because a pid of 0 is possible.
         let mut credentials = [0; 3];
         if socket_option(socket, libc::SO_PEERCRED, &mut credentials)? != credentials.len() {
@@ -61,7 +60,7 @@ impl Peer {
     }
 }
 
-fn groups(socket: &UnixStream) -> io::Result<Vec<u32>> {
+fn groups(socket: &impl AsRawFd) -> io::Result<Vec<u32>> {
     let mut groups = vec![0; 32];
     loop {
         match socket_option(socket, libc::SO_PEERGROUPS, &mut groups) {
@@ -81,7 +80,7 @@ fn groups(socket: &UnixStream) -> io::Result<Vec<u32>> {
 
 /// Reads an option that consists of 32-bit numbers. Returns how many there are.
 #[allow(unsafe_code, reason = "getsockopt of SO_PEERGROUPS has no safe wrapper")]
-fn socket_option(socket: &UnixStream, option: libc::c_int, numbers: &mut [u32]) -> io::Result<usize> {
+fn socket_option(socket: &impl AsRawFd, option: libc::c_int, numbers: &mut [u32]) -> io::Result<usize> {
     let size = size_of_val(numbers);
     let mut length = libc::socklen_t::try_from(size).map_err(|_| ErrorKind::InvalidInput)?;
     // SAFETY: the descriptor is open while `socket` is borrowed. The kernel writes at most `length` bytes to `numbers`,
@@ -119,11 +118,19 @@ impl Rule {
     /// # Errors
     /// `Config`, when there is no such group.
     pub fn configured(group: Option<&str>) -> Result<Self> {
+        Self::of_key("control.group", group)
+    }
+
+    /// The same of another key of the configuration.
+    ///
+    /// # Errors
+    /// As [`Rule::configured`].
+    pub fn of_key(key: &str, group: Option<&str>) -> Result<Self> {
         let Some(group) = group else { return Ok(Self::own()) };
         let gid = accounts::gid(group).ok_or_else(|| {
             err!(
                 Config,
-                "control.group: no group {group:?} in /etc/group; make it with `groupadd --system NAME`, or give the \
+                "{key}: no group {group:?} in /etc/group; make it with `groupadd --system NAME`, or give the \
                  number of a group that a directory service knows"
             )
         })?;
@@ -136,7 +143,7 @@ impl Rule {
     }
 
     /// The group for a message: its name, else its number.
-    pub(super) fn group(&self) -> String {
+    pub fn group(&self) -> String {
         accounts::group(self.gid).unwrap_or_else(|| self.gid.to_string())
     }
 
@@ -159,6 +166,8 @@ pub fn allowed(peer: &Peer, rule: &Rule) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
     use crate::base::error::Kind;
 

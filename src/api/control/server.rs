@@ -19,7 +19,8 @@ use std::thread::{Builder, JoinHandle, sleep};
 use std::time::Duration;
 
 use super::peer::Rule;
-use super::{Handler, Limits, connection, socket};
+use super::socket::Keys;
+use super::{Handler, Limits, connection};
 use crate::base::error::Result;
 use crate::err;
 
@@ -106,7 +107,7 @@ impl Server {
         handler: Arc<dyn Handler>,
         limits: Limits,
     ) -> Result<Self> {
-        let (listener, lock) = socket::open(path, &rule)?;
+        let (listener, lock) = Keys::of_control().open(path, &rule)?;
         let listener = Arc::new(listener);
         let shared = Shared::new(rule, handler, limits);
         let (accepting, sharing) = (listener.clone(), shared.clone());
