@@ -291,6 +291,42 @@ fn readers_wait_without_a_thread_are_woken_and_end_with_the_log_after_its_last_e
     assert!(given.iter().all(|seen| *seen == all), "{given:?}");
 }
 
+/// The log's thread saves what it can, in a new epoch, while somebody reads.
+#[test]
+fn a_log_that_breaks_under_a_reader_is_told_of_and_the_reader_goes_on() {
+    let site = site();
+    let log = site.open();
+    fill(&site, &log, 5);
+    let (source, old) = (source(&site, &log), log.state().epoch);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let mut follow = Follow::new(&source, Shape::default(), source.place(Start::Oldest));
+    let mut next = || {
+        runtime.block_on(async {
+            loop {
+                match follow.next(100, until).await {
+                    Ok(Next::Events(given)) => break given,
+                    Ok(other) => panic!("{other:?}"),
+                    // It cannot be read until it is saved.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        })
+    };
+    let parse = |given: &Given| serde_json::from_str::<Event>(&given.line).expect("an event");
+    let before: Vec<Event> = next().iter().map(parse).collect();
+    assert_eq!(sequences(&before), [1, 2, 3, 4, 5]);
+    assert_eq!(site.raw().execute("UPDATE state SET last = 3", []).expect("changed"), 1);
+    let told = parse(&next()[0]);
+    assert_ne!(log.state().epoch, old);
+    assert_eq!((lost(&told).of_log, lost(&told).first, told.log()), (Some(old), Some(6), log.state().epoch));
+    let again: Vec<Event> = next().iter().map(parse).collect();
+    let ids = |events: &[Event]| events.iter().map(|event| event.id).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&before), "what was saved is told again, with the same ids");
+    fill(&site, &log, 1);
+    assert_eq!(parse(&next()[0]).sequence(), 6);
+}
+
 /// Readers come and go; connections to the log's file do not pile up.
 #[test]
 fn many_readers_share_a_few_connections_to_the_log() {

@@ -99,7 +99,13 @@ impl Readers {
 
     /// Whose token this is. Each is looked at, so that the time says nothing of which it was.
     pub(super) fn with_token(&self, token: &str) -> Option<&Reader> {
-        self.readers.iter().filter(|reader| reader.token.is(token)).last()
+        let mut found = None;
+        for reader in &self.readers {
+            if reader.token.is(token) {
+                found = Some(reader);
+            }
+        }
+        found
     }
 
     /// A request was refused.

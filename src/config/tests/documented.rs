@@ -214,8 +214,9 @@ fn the_first_camera_of_the_readme_has_its_password() {
 #[test]
 fn every_example_of_the_manual_is_read() {
     let manual = std::fs::read_to_string(project("docs/configuration.md")).unwrap();
-    let (examples, credentials) = (blocks(&manual, "toml"), blocks(&manual, "toml credentials"));
+    let (mut examples, credentials) = (blocks(&manual, "toml"), blocks(&manual, "toml credentials"));
     assert!(examples.len() >= 8 && credentials.len() == 1, "{} and {}", examples.len(), credentials.len());
+    examples.extend(blocks(&std::fs::read_to_string(project("docs/pull.md")).unwrap(), "toml"));
     for example in examples {
         let setting = Setting::new(&example)
             .file("credentials.toml", &credentials[0], 0o600)
