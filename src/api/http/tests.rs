@@ -80,6 +80,12 @@ impl Served {
         }
     }
 
+    /// Many at once: they are accepted in groups.
+    fn flood(&self, count: usize) {
+        (0..count).for_each(|_| assert!(self.log.submit(self.site.event("door"))));
+        self.fill(1);
+    }
+
     fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -473,11 +479,13 @@ fn half_a_request_and_a_reader_that_takes_nothing_are_hung_up_on_and_hold_nobody
 #[test]
 fn a_stream_that_is_not_read_is_hung_up_on_and_counted() {
     let served = Served::with(LIFETIME, Duration::from_millis(500));
-    served.fill(500);
+    served.flood(900);
     let deaf = served.stream("?after=oldest", "");
+    // As little as the system allows: the rest is kept on our side.
+    rustix::net::sockopt::set_socket_recv_buffer_size(deaf.get_ref(), 4096).expect("set");
     // It takes its head and no more. What the system keeps for it fills up.
     until("it to be hung up on", || {
-        served.fill(200);
+        served.flood(900);
         served.stats.events.snapshot().pulls.iter().any(|reader| reader.stalled == 1)
     });
     until("its place to be free", || served.open() == 0);
