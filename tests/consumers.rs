@@ -13,6 +13,7 @@ mod consumer;
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -88,17 +89,34 @@ impl Place {
         };
         // A group of its own, so that its children are killed with it.
         command.process_group(0).env("no_proxy", "*");
-        Consumer(Running::start(command))
+        // Into a file: what a consumer wrote before it was killed is there when it is gone.
+        let number = std::fs::read_dir(&self.folder).expect("readable").count();
+        let output = self.folder.join(format!("{kind:?}.{number}.out"));
+        let file = File::create(&output).expect("made");
+        Consumer { running: Running::start_printing_to(command, file), output }
     }
 }
 
-/// A consumer that runs.
-struct Consumer(Running);
+/// A consumer that runs, and what it has printed.
+struct Consumer {
+    running: Running,
+    output: PathBuf,
+}
 
 impl Consumer {
+    fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.output).expect("readable");
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        // A test that runs as a child prints more than events.
+        whole
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    }
+
     /// What it has worked on: each event's number with its id, in order.
     fn worked(&self) -> Vec<(u64, String)> {
-        let events = self.0.events();
+        let events = self.events();
         let number = |event: &Value| event["data"]["sequence"].as_u64().expect("a number");
         events.iter().map(|event| (number(event), event["id"].as_str().expect("an id").to_owned())).collect()
     }
@@ -110,9 +128,9 @@ impl Consumer {
     }
 
     fn kill(&mut self) {
-        let group = format!("-{}", self.0.pid());
+        let group = format!("-{}", self.running.pid());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
-        self.0.kill();
+        self.running.kill();
     }
 }
 
@@ -270,10 +288,10 @@ fn is_told_of_a_gap(kind: Kind) {
     let consumer = place.start(kind);
     let worked = consumer.wait("what is left", 4);
     assert_eq!(worked, [12, 13, 14, 15]);
-    let lost = &consumer.0.events()[0];
+    let lost = &consumer.events()[0];
     assert_eq!(lost["type"], "io.watchlistd.lost.v1");
     assert_eq!((&lost["data"]["first"], &lost["data"]["last"]), (&6.into(), &12.into()));
-    wait_for("its word", || consumer.0.errors().contains("missed 6 to 12").then_some(()));
+    wait_for("its word", || consumer.running.errors().contains("missed 6 to 12").then_some(()));
 }
 
 #[test]
@@ -341,7 +359,7 @@ fn every_consumer_has_the_daemons_last_word_and_goes_on_after_a_restart() {
         until_ready(&mut daemon);
         let begun = |consumer: &Consumer| {
             let state = |event: &Value, state: &str| event["data"]["state"] == state;
-            let events = consumer.0.events();
+            let events = consumer.events();
             (events.iter().filter(|event| state(event, "ready")).count() == run).then_some(())
         };
         for consumer in &consumers {
@@ -360,6 +378,6 @@ fn every_consumer_has_the_daemons_last_word_and_goes_on_after_a_restart() {
     for consumer in &consumers {
         let worked: Vec<u64> = consumer.worked().into_iter().map(|(sequence, _)| sequence).collect();
         assert_eq!(worked, (1..=worked.len() as u64).collect::<Vec<_>>(), "everything once, in order");
-        assert!(consumer.0.events().iter().any(|event| event["data"]["state"] == "stopping"));
+        assert!(consumer.events().iter().any(|event| event["data"]["state"] == "stopping"));
     }
 }
