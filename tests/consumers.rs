@@ -14,6 +14,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -43,6 +44,8 @@ const TOKEN: &str = "the-token-of-the-consumers";
 #[test]
 fn child() {
     if let (Ok(state), Ok(socket)) = (std::env::var("CONSUMER_STATE"), std::env::var("CONSUMER_SOCKET")) {
+        // The test's name may stand on this line.
+        let _ = writeln!(std::io::stdout());
         consumer::run(&state, &socket);
     }
 }
