@@ -327,6 +327,53 @@ fn a_log_that_breaks_under_a_reader_is_told_of_and_the_reader_goes_on() {
     assert_eq!(parse(&next()[0]).sequence(), 6);
 }
 
+/// A log that is saved once is whole: those who saw it broken before do not have it saved again.
+#[test]
+fn many_who_see_that_the_log_is_broken_cost_one_epoch() {
+    let site = site();
+    let log = site.open();
+    fill(&site, &log, 5);
+    let old = log.state().epoch;
+    let other = site.raw();
+    other.execute("UPDATE state SET last = 3", []).expect("changed");
+    // While somebody else writes, the log's thread cannot, and hears of it several times.
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let mut readings: Vec<_> = (0..4).map(|_| log.reading()).collect();
+    readings.iter_mut().for_each(|reading| drop(reading.after(old, 5, 10).expect_err("broken")));
+    other.execute_batch("COMMIT").expect("done");
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while log.state().epoch == old {
+        assert!(std::time::Instant::now() < until, "the log is not saved");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // What is accepted after these was heard of after all of them.
+    (0..2).for_each(|_| fill(&site, &log, 1));
+    let aside = rusqlite::Connection::open(site.folder.path().join("events.db.damaged")).expect("opens");
+    let epoch: [u8; 16] = aside.query_row("SELECT epoch FROM state", [], |row| row.get(0)).expect("a state");
+    assert_eq!(Uuid::from_bytes(epoch), old, "what was put aside last is what was broken");
+}
+
+/// Whoever comes last, or is behind when the log ends, has its last events all the same.
+#[test]
+fn what_was_accepted_before_the_end_is_read_after_it() {
+    let site = site();
+    let log = site.open();
+    let source = source(&site, &log);
+    fill(&site, &log, 5);
+    finish(log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut follow = Follow::new(&source, Shape::default(), source.place(Start::Oldest));
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    for expected in [vec![1, 2, 3], vec![4, 5], vec![]] {
+        let seen = match runtime.block_on(follow.next(3, until)).expect("read") {
+            Next::Events(given) => given.iter().map(|given| given.after.sequence).collect(),
+            Next::Over => vec![],
+            Next::Late => panic!("it waits for what does not come"),
+        };
+        assert_eq!(seen, expected);
+    }
+}
+
 /// Readers come and go; connections to the log's file do not pile up.
 #[test]
 fn many_readers_share_a_few_connections_to_the_log() {

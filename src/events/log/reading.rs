@@ -111,7 +111,7 @@ impl Reading {
         if let Err(error) = &read {
             self.reader = None;
             if is_damage(error) && self.shared.bell.state().epoch == epoch {
-                let _ = self.shared.orders.send(Order::Broken);
+                let _ = self.shared.orders.send(Order::Broken(epoch));
             }
         }
         read
@@ -143,7 +143,7 @@ impl Reading {
                         last,
                         "events of the log are damaged: they are not delivered, and told as lost"
                     );
-                    let _ = self.shared.orders.send(Order::Damaged { first, last });
+                    let _ = self.shared.orders.send(Order::Damaged { epoch, first, last });
                     return Ok(Seen { state: page.state, items, until: first - 1 });
                 }
             }

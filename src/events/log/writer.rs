@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::head::HeadFile;
 use super::open;
@@ -45,10 +46,10 @@ pub(super) enum Order {
     Event(Box<Event>, Option<Sender<u64>>),
     /// A sink has had everything up to there, and these it has refused for good; answered when that is on the disk.
     Had { sink: Arc<str>, sequence: u64, dead: Vec<(u64, String)>, done: Option<Sender<()>> },
-    /// A reader saw that these are not as they were written.
-    Damaged { first: u64, last: u64 },
-    /// A reader saw that the file is damaged.
-    Broken,
+    /// A reader saw that these, of that epoch, are not as they were written.
+    Damaged { epoch: Uuid, first: u64, last: u64 },
+    /// A reader saw that the file of that epoch is damaged.
+    Broken(Uuid),
     /// Finish: answered when everything before is on the disk, or with how many events are not.
     Finish(Sender<usize>),
 }
@@ -160,7 +161,9 @@ impl Writer {
                         }
                         draft.move_cursor(sink, *sequence)?;
                     }
-                    Order::Damaged { first, last } => {
+                    // Of another epoch these numbers are other events.
+                    Order::Damaged { epoch, .. } if *epoch != draft.state.epoch => {}
+                    Order::Damaged { first, last, .. } => {
                         let (first, last) = ((*first).max(draft.state.first), (*last).min(draft.state.last));
                         if first <= last {
                             let loss = Lost::range(LostReason::Damaged, first, last);
@@ -175,7 +178,7 @@ impl Writer {
                             )?)?;
                         }
                     }
-                    Order::Broken | Order::Finish(_) => {}
+                    Order::Broken(_) | Order::Finish(_) => {}
                 }
             }
             Ok(answers)
@@ -185,8 +188,10 @@ impl Writer {
     }
 
     fn succeeded(&mut self, accepted: Vec<(Sender<u64>, u64)>) {
-        let broken = self.waiting.iter().any(|order| matches!(order, Order::Broken));
         let state = self.store.state;
+        // Many may have seen it; what was saved since then is whole.
+        let broken =
+            self.waiting.iter().any(|order| matches!(order, Order::Broken(epoch) if *epoch == state.epoch));
         let events = self.waiting.iter().filter(|order| matches!(order, Order::Event(..))).count();
         self.shared.stats.events.accepted.add(events as u64);
         self.shared.stats.events.commits.add(u64::from(events > 0));
@@ -220,7 +225,7 @@ impl Writer {
                 self.backoff = Some(BACKOFF.1);
             }
         }
-        self.waiting.retain(|order| !matches!(order, Order::Broken | Order::Damaged { .. }));
+        self.waiting.retain(|order| !matches!(order, Order::Broken(_) | Order::Damaged { .. }));
     }
 
     /// Retention, the budget, and the head beside the log.
