@@ -25,6 +25,11 @@ impl Moment {
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Moment;
+
+    /// How long a thread that waits for so much of this clock's time may sleep before it looks again.
+    fn nap(&self, time: Duration) -> Duration {
+        time
+    }
 }
 
 /// The system's clocks.
@@ -80,5 +85,10 @@ impl SimulatedClock {
 impl Clock for SimulatedClock {
     fn now(&self) -> Moment {
         *self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Nobody is woken when the clock is moved, so they look often.
+    fn nap(&self, time: Duration) -> Duration {
+        time.min(Duration::from_millis(1))
     }
 }

@@ -17,7 +17,7 @@ mod forgetting;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use uuid::Uuid;
@@ -258,8 +258,10 @@ impl Runner {
 
     /// Takes away what is outside about whoever is gone. Where that fails it is tried again later; events do not wait for it.
     fn forget(&mut self) {
-        let Needs { reading, name, .. } = &self.needs;
-        if let Some(trouble) = self.forgetting.catch_up(&mut *self.sink, reading, &self.stop) {
+        let Needs { reading, name, clock, .. } = &self.needs;
+        if let Some(trouble) =
+            self.forgetting.catch_up(&mut *self.sink, reading, clock.now().mono, &self.stop)
+        {
             let error = trouble.error().chain();
             tracing::error!(
                 sink = &**name,
@@ -313,6 +315,8 @@ impl Runner {
             if let Some((error, after)) = pause {
                 self.failed(&error.chain());
                 self.pause(after);
+                // Read again: meanwhile retention may have taken some, and somebody may have been forgotten.
+                return End::Told;
             }
         }
         End::Told
@@ -353,7 +357,18 @@ impl Runner {
     /// Spreads events over time, where there is a most of them in a second.
     fn keep_rate(&self, count: usize) {
         if let Some(rate) = self.needs.manner.rate.filter(|rate| *rate > 0.0) {
-            self.stop.wait(Duration::from_secs_f64(count as f64 / rate));
+            self.wait(Duration::from_secs_f64(count as f64 / rate), || false);
+        }
+    }
+
+    /// Waits for so much of the clock's time; less if told to stop, or once `over`.
+    fn wait(&self, time: Duration, over: impl Fn() -> bool) {
+        let until = self.needs.clock.now().mono + time;
+        while !over() {
+            let left = until.saturating_sub(self.needs.clock.now().mono);
+            if left.is_zero() || self.stop.wait(self.needs.clock.nap(left.min(IDLE))) {
+                return;
+            }
         }
     }
 
@@ -365,15 +380,11 @@ impl Runner {
         self.failures = self.failures.saturating_add(1);
         let wait = asked
             .map_or_else(|| doubled.mul_f32(0.5 + fastrand::f32() / 2.0), |asked| asked.min(most.max(HOUR)));
-        let until = Instant::now() + wait;
-        while !self.draining.load(Ordering::Acquire) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stop.wait(left.min(IDLE)) {
-                return;
-            }
+        self.wait(wait, || self.draining.load(Ordering::Acquire));
+        if self.draining.load(Ordering::Acquire) {
+            // One more attempt, after a moment.
+            self.wait(first, || false);
         }
-        // Draining: one more attempt, after a moment.
-        self.stop.wait(first);
     }
 
     /// Counts a refusal of the next event; true if it was the last.

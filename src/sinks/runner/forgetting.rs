@@ -9,7 +9,7 @@
 //! At each start everybody who was ever forgotten is due once: what an earlier run, or a broker's backup, has left is found too.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::sink::{Delivery, Sink, Trouble};
 use crate::base::shutdown::Stop;
@@ -26,16 +26,23 @@ pub(super) struct Forgetting {
     seen: usize,
     due: BTreeSet<IdentityId>,
     failures: u32,
-    not_before: Option<Instant>,
+    /// On the runner's clock.
+    not_before: Option<Duration>,
 }
 
 impl Forgetting {
     /// Takes away what is due; what failed, the first time in a row.
-    pub fn catch_up(&mut self, sink: &mut dyn Sink, reading: &Reading, stop: &Stop) -> Option<Trouble> {
+    pub fn catch_up(
+        &mut self,
+        sink: &mut dyn Sink,
+        reading: &Reading,
+        now: Duration,
+        stop: &Stop,
+    ) -> Option<Trouble> {
         let departed = reading.departed(self.seen);
         self.seen += departed.len();
         self.due.extend(departed.into_iter().filter(|id| reading.is_gone(*id)));
-        if self.not_before.is_some_and(|time| Instant::now() < time) {
+        if self.not_before.is_some_and(|time| now < time) {
             return None;
         }
         while let Some(id) = self.due.first().copied() {
@@ -43,7 +50,7 @@ impl Forgetting {
                 return None;
             }
             if let Err(trouble) = sink.forget(id, stop) {
-                return self.failed(trouble);
+                return self.failed(trouble, now);
             }
             self.due.remove(&id);
             (self.failures, self.not_before) = (0, None);
@@ -57,10 +64,10 @@ impl Forgetting {
         self.due.extend(identities.filter(|id| reading.is_gone(*id)));
     }
 
-    fn failed(&mut self, trouble: Trouble) -> Option<Trouble> {
+    fn failed(&mut self, trouble: Trouble, now: Duration) -> Option<Trouble> {
         let (first, most) = BACKOFF;
         let wait = first.saturating_mul(2u32.saturating_pow(self.failures.min(20))).min(most);
-        self.not_before = Some(Instant::now() + wait);
+        self.not_before = Some(now + wait);
         self.failures = self.failures.saturating_add(1);
         (self.failures == 1).then_some(trouble)
     }

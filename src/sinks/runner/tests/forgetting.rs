@@ -54,6 +54,46 @@ impl Log {
     }
 }
 
+/// Fails until it is told not to; keeps what it takes.
+struct Away(Arc<std::sync::atomic::AtomicBool>, Arc<Mutex<Vec<String>>>);
+
+impl Sink for Away {
+    fn send(&mut self, batch: &[Delivery], _: &Stop) -> Sent {
+        if self.0.load(Ordering::SeqCst) {
+            return Sent::later(0, err!(Io, "not now"));
+        }
+        self.1.lock().expect("whole").extend(batch.iter().map(|delivery| delivery.json.clone()));
+        Sent::all(batch)
+    }
+}
+
+/// A batch that has waited for a receiver since before is read again, and says no name any more.
+#[test]
+fn who_is_forgotten_while_a_receiver_is_away_is_not_named_when_it_is_back() {
+    let site = Site::new();
+    let log = site.open();
+    let who = known(&site);
+    log.accept(site.recognized(who, "Ana", &["vip"])).expect("accepted");
+    let away = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (running, stats, _) = start(&site, &log, "needed", Box::new(Away(away.clone(), seen.clone())));
+    let until = Instant::now() + Duration::from_secs(60);
+    let tried = |times: u64| {
+        while stats.failures.get() < times {
+            assert!(Instant::now() < until, "it tries");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    tried(3);
+    site.ring.forget(who);
+    // What was read before is given up after one more attempt.
+    tried(stats.failures.get() + 2);
+    away.store(false, Ordering::SeqCst);
+    end(running);
+    let seen = seen.lock().expect("whole");
+    assert!(!seen.is_empty() && seen.iter().all(|json| !json.contains("Ana")), "{seen:?}");
+}
+
 fn known(site: &Site) -> IdentityId {
     let who = IdentityId(Uuid::now_v7());
     site.ring.know(who, Key::generate().expect("random"));
