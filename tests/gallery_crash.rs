@@ -37,8 +37,9 @@ fn child() {
 
 /// The points of the gallery's commands.
 fn points() -> impl Iterator<Item = &'static str> {
-    // Those of the event log are passed in tests/events_crash.rs.
-    let of_gallery = |point: &&str| !point.starts_with("faults.") && !point.starts_with("events.");
+    // Those of the event log are passed in tests/events_crash.rs, those of rotated files in tests/jsonl_crash.rs.
+    let others = ["faults.", "events.", "jsonl."];
+    let of_gallery = |point: &&str| !others.iter().any(|other| point.starts_with(other));
     POINTS.iter().copied().filter(of_gallery)
 }
 

@@ -254,8 +254,11 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a new or renamed entry of the folder last.
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes a new, renamed or removed entry of the path's folder last.
+///
+/// # Errors
+/// When the folder cannot be synced.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     match File::open(folder_of(path))?.sync_all() {
         // Some file systems have nothing to sync in a folder, and say so in this way.
         Err(e) if e.kind() == ErrorKind::InvalidInput => Ok(()),

@@ -11,7 +11,7 @@ use super::sink::{Delivery, Trouble};
 use super::*;
 use crate::base::clock::{Clock, SimulatedClock};
 use crate::base::shutdown;
-use crate::config::EventFile;
+use crate::config::{EventFile, FileSync};
 use crate::events::{CameraChange, Event, EventMaker, Ids};
 use crate::stats::CameraState;
 use crate::types::ids::CameraId;
@@ -139,10 +139,13 @@ fn a_closed_pipe_is_gone_and_no_panic() {
 #[test]
 fn jsonl_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("events.jsonl");
-    let config = EventFile { max_bytes: 1 << 20, keep: 1, ..EventFile::new(&path) };
-    let mut sink = Jsonl::open(&config).expect("opened");
-    keeps_the_contract(&mut sink, || ids(&std::fs::read_to_string(&path).expect("read")));
+    let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(jiff::Timestamp::UNIX_EPOCH));
+    for (n, sync) in [FileSync::Each, FileSync::Second, FileSync::Never].into_iter().enumerate() {
+        let path = folder.path().join(format!("events-{n}.jsonl"));
+        let config = EventFile { max_bytes: 1 << 20, keep: 1, sync, ..EventFile::new(&path) };
+        let mut sink = Jsonl::open(&config, "sinks.archive", clock.clone()).expect("opened");
+        keeps_the_contract(&mut sink, || ids(&std::fs::read_to_string(&path).expect("read")));
+    }
 }
 
 #[test]

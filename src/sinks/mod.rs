@@ -70,7 +70,7 @@ fn open(sink: &config::Sink, clock: &Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
     Ok(match &sink.kind {
         SinkKind::Stdout => Box::new(Stdout::open()?),
         SinkKind::Journal => Box::new(Journal),
-        SinkKind::Jsonl(file) => Box::new(Jsonl::open(file)?),
+        SinkKind::Jsonl(file) => Box::new(Jsonl::open(file, &sink.key(), clock.clone())?),
         SinkKind::Webhook(webhook) => Box::new(Webhook::open((**webhook).clone(), clock.clone())?),
         SinkKind::Mqtt(mqtt) => Box::new(Mqtt::new((**mqtt).clone())?),
         SinkKind::Nats(nats) => Box::new(Nats::new((**nats).clone())?),
