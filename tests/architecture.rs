@@ -105,6 +105,7 @@ fn one_place_names_each_library() {
         (&["libc"], &["src/api/control/peer.rs"]),
         (&["async_nats"], &["src/sinks/nats/"]),
         (&["axum", "futures_core"], &["src/api/http.rs", "src/api/http/"]),
+        (&["rdkafka"], &["src/sinks/kafka/"]),
         (&["flate2", "zstd"], &["src/sinks/jsonl/packer.rs"]),
         (&["clap"], &["src/cli/", "src/main.rs"]),
         (&["signal_hook"], &["src/daemon/signals.rs"]),

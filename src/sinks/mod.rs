@@ -11,6 +11,7 @@
 
 mod journal;
 mod jsonl;
+pub mod kafka;
 mod lines;
 pub mod mqtt;
 pub mod nats;
@@ -72,6 +73,8 @@ fn open(sink: &config::Sink, clock: &Arc<dyn Clock>) -> Result<Box<dyn Sink>> {
         SinkKind::Journal => Box::new(Journal),
         SinkKind::Jsonl(file) => Box::new(Jsonl::open(file, &sink.key(), clock.clone())?),
         SinkKind::Webhook(webhook) => Box::new(Webhook::open((**webhook).clone(), clock.clone())?),
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(kafka) => Box::new(kafka::Kafka::new((**kafka).clone())?),
         SinkKind::Mqtt(mqtt) => Box::new(Mqtt::new((**mqtt).clone())?),
         SinkKind::Nats(nats) => Box::new(Nats::new((**nats).clone())?),
         kind @ SinkKind::Unix(_) => {

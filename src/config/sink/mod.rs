@@ -9,6 +9,7 @@
 
 mod address;
 pub(super) mod jsonl;
+mod kafka;
 mod mqtt;
 mod nats;
 pub(super) mod readers;
@@ -27,6 +28,7 @@ pub(super) use self::read::{Around, all};
 pub use self::retry::Retry;
 use super::raw::Section;
 use crate::base::error::Result;
+use crate::sinks::kafka::KafkaConfig;
 use crate::sinks::mqtt::MqttConfig;
 use crate::sinks::nats::NatsConfig;
 use crate::sinks::shape::Shape;
@@ -79,6 +81,8 @@ pub enum SinkKind {
     Journal,
     /// `type = "jsonl"`: one event a line to a file.
     Jsonl(jsonl::EventFile),
+    /// `type = "kafka"`: records of a topic.
+    Kafka(Box<KafkaConfig>),
     /// `type = "mqtt"`: messages to a broker.
     Mqtt(Box<MqttConfig>),
     /// `type = "nats"`: messages in a JetStream stream.
@@ -96,6 +100,7 @@ impl SinkKind {
             SinkKind::Stdout => STDOUT,
             SinkKind::Journal => JOURNAL,
             SinkKind::Jsonl(_) => "jsonl",
+            SinkKind::Kafka(_) => "kafka",
             SinkKind::Mqtt(_) => "mqtt",
             SinkKind::Nats(_) => "nats",
             SinkKind::Webhook(_) => "webhook",

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::secret::Vault;
-use super::{BUILT_IN, MOST, Retry, Sink, SinkKind, Start, jsonl, mqtt, nats, retry, shape, unix, webhook};
+use super::{
+    BUILT_IN, MOST, Retry, Sink, SinkKind, Start, jsonl, kafka, mqtt, nats, retry, shape, unix, webhook,
+};
 use crate::config::raw::{Node, Raw, Report, Section, Table, show_key};
 use crate::config::{read, suggest};
 use crate::sinks::shape::Shape;
@@ -34,14 +36,16 @@ const PULLED: &str =
 #[derive(Clone, Copy)]
 enum Type {
     Jsonl,
+    Kafka,
     Mqtt,
     Nats,
     Unix,
     Webhook,
 }
 
-const TYPES: [(&str, Type); 5] = [
+const TYPES: [(&str, Type); 6] = [
     ("jsonl", Type::Jsonl),
+    ("kafka", Type::Kafka),
     ("mqtt", Type::Mqtt),
     ("nats", Type::Nats),
     ("unix", Type::Unix),
@@ -118,6 +122,7 @@ fn one(name: String, mut s: Section<'_>, around: &Around<'_>) -> Option<Sink> {
 fn own(kind: Type, s: &mut Section<'_>, name: &str, around: &Around<'_>, retry: &Retry) -> Option<SinkKind> {
     match kind {
         Type::Jsonl => file(s, around.base).map(SinkKind::Jsonl),
+        Type::Kafka => kafka::read(s, name, around, retry).map(|kafka| SinkKind::Kafka(Box::new(kafka))),
         Type::Mqtt => mqtt::read(s, name, around, retry).map(|mqtt| SinkKind::Mqtt(Box::new(mqtt))),
         Type::Nats => nats::read(s, around, retry).map(|nats| SinkKind::Nats(Box::new(nats))),
         Type::Unix => Some(SinkKind::Unix(unix::read(s, around.base, around.control))),

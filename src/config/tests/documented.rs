@@ -7,6 +7,7 @@ use crate::config::credentials::Access;
 use crate::config::load::{load, load_with};
 use crate::config::place::Place;
 use crate::config::{Camera, CameraSource, Config, EventFile, EventSocket, HttpReader, Rtsp, Sink, SinkKind};
+use crate::sinks::kafka::KafkaConfig;
 use crate::sinks::mqtt::MqttConfig;
 use crate::sinks::nats::{Login, NatsConfig};
 use crate::sinks::webhook::{Mode, WebhookConfig};
@@ -26,12 +27,13 @@ fn uncommented() -> String {
 }
 
 /// The secrets that its sinks and readers name.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 12] = [
     "door-password",
     "broker-password",
     "nats-password",
     "nats-token",
     "nats-seed",
+    "kafka-password",
     "desk-signing",
     "desk-token",
     "desk-key",
@@ -104,7 +106,8 @@ fn sinks_are_at_their_defaults(sinks: Vec<Sink>) {
             "hub-by-jwt",
             "hub-by-nkey",
             "hub-by-token",
-            "local"
+            "local",
+            "stream"
         ]
     );
     for sink in sinks {
@@ -112,6 +115,12 @@ fn sinks_are_at_their_defaults(sinks: Vec<Sink>) {
         match sink.kind {
             SinkKind::Jsonl(file) => assert_eq!(file, EventFile::new("/var/log/watchlistd/events.jsonl")),
             SinkKind::Unix(socket) => assert_eq!(socket, EventSocket::new("/run/watchlistd/events.sock")),
+            SinkKind::Kafka(kafka) => {
+                let default = KafkaConfig::new(kafka.brokers.clone(), "watchlistd", "watchlistd-stream");
+                assert!(kafka.login.is_some());
+                assert_eq!(kafka.tls, Some(crate::sinks::kafka::TlsConfig::default()));
+                assert_eq!(KafkaConfig { login: None, tls: None, ..*kafka }, default);
+            }
             SinkKind::Mqtt(mqtt) => {
                 let default = MqttConfig::new(mqtt.broker.clone(), "watchlistd-home", "watchlistd");
                 assert!(mqtt.user.is_some() && mqtt.password.is_some());

@@ -158,6 +158,7 @@ fn wrong_values_are_refused() {
     let mqtt = |line: &str| format!("[sinks.a]\ntype = 'mqtt'\nbroker = 'mqtt://b'\n{line}");
     let hook = |line: &str| format!("[sinks.a]\ntype = 'webhook'\nurl = 'https://r/'\n{line}");
     let nats = |line: &str| format!("[sinks.a]\ntype = 'nats'\nservers = ['nats://b']\n{line}");
+    let kafka = |line: &str| format!("[sinks.a]\ntype = 'kafka'\nbrokers = ['b:9092']\n{line}");
     let cases = [
         (
             "[events]\nretention = '10s'".into(),
@@ -289,6 +290,21 @@ fn wrong_values_are_refused() {
         (nats("stream = { max_age = '1m' }"), "sinks.a.stream.duplicate_window: expected at most max_age"),
         (nats("tls = { key = '/k.pem' }"), "sinks.a.tls.certificate: and key go together"),
         (nats("user = 'u'"), "sinks.a.user: and password_file go together"),
+        ("[sinks.a]\ntype = 'kafka'".into(), "sinks.a.brokers: missing; expected a list of brokers"),
+        ("[sinks.a]\ntype = 'kafka'\nbrokers = ['b']".into(), "sinks.a.brokers: expected HOST:PORT"),
+        (kafka("topic = 'a b'"), "sinks.a.topic: \"a b\": expected up to 100 of"),
+        (kafka("topic = '{source}'"), "sinks.a.topic: \"{source}\": {source} is none of {box}"),
+        (kafka("topic = '{box}'\nbox = 'a b'"), "sinks.a.box: \"a b\": expected a name"),
+        (kafka("compression = 'gzip'"), "sinks.a.compression: expected \"none\" or \"lz4\""),
+        (kafka("tls = { key = '/k.pem' }"), "sinks.a.tls.certificate: and key go together"),
+        (kafka("tls = { enabled = false, ca = '/c.pem' }"), "sinks.a.tls.ca: is for tls.enabled = true only"),
+        (kafka("user = 'u'"), "sinks.a.user: and password_file go together"),
+        (kafka("password = 'x'"), "sinks.a.password: a secret does not stand here"),
+        (
+            kafka("user = 'u'\npassword_file = 'p'\nmechanism = 'plain'"),
+            "sinks.a.mechanism: plain sends the password as it is",
+        ),
+        (kafka("timeout = '1ms'"), "sinks.a.timeout: expected a duration from 100ms"),
         (nats("credentials = '/c'\nuser = 'u'\npassword_file = 'p'"), "sinks.a.user: expected one of user"),
     ];
     for (main, start) in cases {
