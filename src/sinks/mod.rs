@@ -26,6 +26,8 @@ pub mod webhook;
 
 #[cfg(test)]
 mod contract;
+#[cfg(all(test, feature = "kafka"))]
+mod outage;
 
 pub use journal::{Journal, TARGET as JOURNAL_TARGET};
 pub use jsonl::Jsonl;

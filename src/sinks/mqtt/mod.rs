@@ -24,7 +24,7 @@ mod topics;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sinks) mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

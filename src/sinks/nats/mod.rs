@@ -20,7 +20,7 @@ mod message;
 mod stream;
 mod subject;
 #[cfg(test)]
-mod tests;
+pub(in crate::sinks) mod tests;
 
 use std::time::Instant;
 

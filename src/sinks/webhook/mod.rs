@@ -16,7 +16,7 @@ mod config;
 mod sign;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sinks) mod tests;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ mod contract;
 mod fake;
 mod faults;
 mod messages;
-mod mosquitto;
+pub(in crate::sinks) mod mosquitto;
 mod pairing;
 mod real;
 mod refusals;

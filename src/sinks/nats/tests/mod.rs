@@ -6,7 +6,7 @@ mod fleet;
 mod login;
 mod order;
 mod pure;
-mod server;
+pub(in crate::sinks) mod server;
 mod streams;
 mod tls;
 

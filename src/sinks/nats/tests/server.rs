@@ -13,31 +13,31 @@ use serde_json::Value;
 use url::Url;
 
 /// Longest wait for what has to happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(in crate::sinks) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One server, running or not.
-pub(super) struct Server {
+pub(in crate::sinks) struct Server {
     /// Its configuration and what it stores.
-    pub(super) folder: tempfile::TempDir,
+    pub(in crate::sinks) folder: tempfile::TempDir,
     /// Where it listens.
-    pub(super) port: u16,
+    pub(in crate::sinks) port: u16,
     file: PathBuf,
     child: Option<Child>,
 }
 
 impl Server {
     /// With JetStream.
-    pub(super) fn new() -> Self {
+    pub(in crate::sinks) fn new() -> Self {
         Self::with(|folder| format!("jetstream {{ store_dir: {:?} }}", folder.join("store")))
     }
 
     /// With JetStream and more configuration.
-    pub(super) fn more(text: &str) -> Self {
+    pub(in crate::sinks) fn more(text: &str) -> Self {
         Self::with(|folder| format!("jetstream {{ store_dir: {:?} }}\n{text}", folder.join("store")))
     }
 
     /// With this configuration; it may stand on what is in its folder.
-    pub(super) fn with(configuration: impl FnOnce(&Path) -> String) -> Self {
+    pub(in crate::sinks) fn with(configuration: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let text = format!("listen: \"127.0.0.1:{port}\"\n{}\n", configuration(folder.path()));
@@ -49,39 +49,39 @@ impl Server {
     }
 
     /// Starts it again, with what it has stored.
-    pub(super) fn start(&mut self) {
+    pub(in crate::sinks) fn start(&mut self) {
         let log = self.folder.path().join("server.log");
         self.child = Some(start(&self.file, &log, self.port));
     }
 
     /// Kills it.
-    pub(super) fn stop(&mut self) {
+    pub(in crate::sinks) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::sinks) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    pub(super) fn url(&self) -> Url {
+    pub(in crate::sinks) fn url(&self) -> Url {
         Url::parse(&format!("nats://{}", self.address())).expect("valid")
     }
 
     /// Work of an operator's.
-    pub(super) fn operate<T>(&self, work: impl AsyncFnOnce(Context) -> T) -> T {
+    pub(in crate::sinks) fn operate<T>(&self, work: impl AsyncFnOnce(Context) -> T) -> T {
         operate(&self.url(), ConnectOptions::new(), work)
     }
 
     /// Makes a stream.
-    pub(super) fn make(&self, config: Config) {
+    pub(in crate::sinks) fn make(&self, config: Config) {
         self.operate(async |context| drop(context.create_stream(config).await.expect("a stream")));
     }
 
     /// Removes all messages.
-    pub(super) fn purge(&self, stream: &str) {
+    pub(in crate::sinks) fn purge(&self, stream: &str) {
         self.operate(async |context| {
             let stream = context.get_stream(stream).await.expect("the stream");
             assert!(stream.purge().await.expect("purged").success);
@@ -89,19 +89,19 @@ impl Server {
     }
 
     /// What the stream is.
-    pub(super) fn info(&self, stream: &str) -> Info {
+    pub(in crate::sinks) fn info(&self, stream: &str) -> Info {
         self.operate(async |context| {
             context.get_stream(stream).await.expect("the stream").cached_info().clone()
         })
     }
 
     /// What is in the stream `EVENTS`.
-    pub(super) fn stored(&self) -> Vec<Stored> {
+    pub(in crate::sinks) fn stored(&self) -> Vec<Stored> {
         self.operate(async |context| stored(&context, "EVENTS").await)
     }
 
     /// Numbers of the events in the stream `EVENTS`, in its order.
-    pub(super) fn numbers(&self) -> Vec<u64> {
+    pub(in crate::sinks) fn numbers(&self) -> Vec<u64> {
         self.stored().iter().map(Stored::number).collect()
     }
 }
@@ -113,29 +113,29 @@ impl Drop for Server {
 }
 
 /// A message in a stream.
-pub(super) struct Stored {
-    pub(super) subject: String,
-    pub(super) headers: async_nats::HeaderMap,
-    pub(super) json: String,
+pub(in crate::sinks) struct Stored {
+    pub(in crate::sinks) subject: String,
+    pub(in crate::sinks) headers: async_nats::HeaderMap,
+    pub(in crate::sinks) json: String,
 }
 
 impl Stored {
     /// The event's number in its log.
-    pub(super) fn number(&self) -> u64 {
+    pub(in crate::sinks) fn number(&self) -> u64 {
         self.header("Watchlistd-Sequence").parse().expect("a number")
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::sinks) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.as_str())
     }
 
-    pub(super) fn value(&self) -> Value {
+    pub(in crate::sinks) fn value(&self) -> Value {
         serde_json::from_str(&self.json).expect("JSON")
     }
 }
 
 /// All messages of a stream.
-pub(super) async fn stored(context: &Context, stream: &str) -> Vec<Stored> {
+pub(in crate::sinks) async fn stored(context: &Context, stream: &str) -> Vec<Stored> {
     let stream = context.get_stream(stream).await.expect("the stream");
     let state = &stream.cached_info().state;
     let mut found = Vec::new();
@@ -148,7 +148,11 @@ pub(super) async fn stored(context: &Context, stream: &str) -> Vec<Stored> {
 }
 
 /// Work of somebody who logs in like that.
-pub(super) fn operate<T>(url: &Url, options: ConnectOptions, work: impl AsyncFnOnce(Context) -> T) -> T {
+pub(in crate::sinks) fn operate<T>(
+    url: &Url,
+    options: ConnectOptions,
+    work: impl AsyncFnOnce(Context) -> T,
+) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let client = options.connect(url.as_str()).await.expect("a connection");
@@ -157,7 +161,7 @@ pub(super) fn operate<T>(url: &Url, options: ConnectOptions, work: impl AsyncFnO
 }
 
 /// Starts a server and waits until it greets.
-pub(super) fn start(file: &Path, log: &Path, port: u16) -> Child {
+pub(in crate::sinks) fn start(file: &Path, log: &Path, port: u16) -> Child {
     let mut child = Command::new("nats-server")
         .arg("--config")
         .arg(file)
@@ -190,6 +194,6 @@ fn greets(port: u16) -> bool {
 }
 
 /// A port that nobody listens on.
-pub(super) fn free_port() -> u16 {
+pub(in crate::sinks) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

@@ -6,7 +6,7 @@ mod checks;
 mod contract;
 mod python;
 mod secrets;
-mod server;
+pub(in crate::sinks) mod server;
 mod signature;
 mod stops;
 mod tls;
