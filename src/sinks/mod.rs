@@ -26,7 +26,8 @@ pub mod webhook;
 
 #[cfg(test)]
 mod contract;
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(feature = "kafka")]
+#[cfg(test)]
 mod outage;
 
 pub use journal::{Journal, TARGET as JOURNAL_TARGET};

@@ -300,11 +300,11 @@ fn a_day_without_their_receivers_costs_required_sinks_nothing_and_others_do_not_
         let text: String = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         text.lines().map(|line| placed(&serde_json::from_str(line).expect("an event"))).collect()
     });
-    println!(
+    eprintln!(
         "{events} events; a day in {outage:?}, delivered in {:?}; log {largest} of {budget} bytes",
         begun.elapsed()
     );
-    println!("attempts in vain: {attempts:?}; came twice: {twice:?}");
+    eprintln!("attempts in vain: {attempts:?}; came twice: {twice:?}");
     for (name, attempts) in attempts {
         // Half of the longest wait at least, with what the way up to it takes.
         let most = DAY.as_secs() / (Retry::default().most.as_secs() / 2) + 20;
@@ -347,7 +347,7 @@ fn a_day_that_does_not_fit_leaves_exact_gaps_and_everything_else_in_order() {
     }
     assert_eq!(next, day.log.state().last + 1, "to the end");
     assert!(!gaps.is_empty() && gaps[0].0 > 100, "the day did not fit: {gaps:?}");
-    println!("{} events; gaps {gaps:?}; log {} of {} bytes", day.events, day.largest, day.site.rules.budget);
+    eprintln!("{} events; gaps {gaps:?}; log {} of {} bytes", day.events, day.largest, day.site.rules.budget);
     day.end();
 }
 

@@ -21,7 +21,8 @@ mod message;
 mod producer;
 #[cfg(feature = "kafka")]
 mod sink;
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(feature = "kafka")]
+#[cfg(test)]
 pub(in crate::sinks) mod tests;
 mod topic;
 

@@ -3,6 +3,8 @@
 //! Kafka takes `a-z A-Z 0-9 . _ -` in a topic's name, up to 249 of them. What a camera, a list or a type is called is of those already;
 //! what there is none of is `_`.
 
+#![cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "without the sink a template is only checked"))]
+
 use crate::bail;
 use crate::base::error::Result;
 use crate::events::Event;

@@ -56,7 +56,8 @@ fn a_file_that_is_rotated_is_synced_too() {
     sink.close();
     let mut lengths = [".2", ".1", ""].map(|suffix| length(&site.path(suffix))).to_vec();
     let mut found = synced.0.lock().expect("lock").clone();
-    (lengths.sort_unstable(), found.sort_unstable());
+    lengths.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, lengths, "each file once, at the end with all it holds");
 }
 

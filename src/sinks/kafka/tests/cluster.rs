@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -17,6 +16,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::TOPIC;
 use crate::sinks::testing::FaultProxy;
@@ -102,14 +102,26 @@ impl Cluster {
         let broker: SocketAddr = self.brokers().parse().expect("an address");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let proxy = FaultProxy::start(listener.local_addr().expect("bound"));
-        let shown = Arc::new(AtomicU16::new(proxy.port()));
+        relay_all(listener, broker, proxy.port());
+        proxy
+    }
+
+    /// A way to it by TLS: where it listens.
+    pub fn behind_tls(&self, config: &Arc<ServerConfig>) -> SocketAddr {
+        let broker: SocketAddr = self.brokers().parse().expect("an address");
+        let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let outer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let (plain, address) = (inner.local_addr().expect("bound"), outer.local_addr().expect("bound"));
+        relay_all(inner, broker, address.port());
+        let config = config.clone();
         std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(broker) else { continue };
-                relay(client, server, broker.port(), shown.load(Ordering::SeqCst));
+            for client in outer.incoming().flatten() {
+                let session = ServerConnection::new(config.clone()).expect("a good configuration");
+                let Ok(server) = TcpStream::connect(plain) else { continue };
+                std::thread::spawn(move || drop(unwrapped(StreamOwned::new(session, client), server)));
             }
         });
-        proxy
+        address
     }
 }
 
@@ -127,6 +139,49 @@ fn record(message: &impl Message) -> Got {
         json: text(message.payload()),
         sequence: number.and_then(|(_, value)| value.parse().ok()).expect("a number"),
         headers,
+    }
+}
+
+fn relay_all(listener: TcpListener, broker: SocketAddr, shown: u16) {
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(broker) else { continue };
+            relay(client, server, broker.port(), shown);
+        }
+    });
+}
+
+/// Passes on what is inside of TLS, both ways by turns, until one side ends it.
+fn unwrapped(
+    mut client: StreamOwned<ServerConnection, TcpStream>,
+    mut server: TcpStream,
+) -> std::io::Result<()> {
+    let turn = Some(Duration::from_millis(1));
+    while client.conn.is_handshaking() {
+        client.conn.complete_io(&mut client.sock)?;
+    }
+    client.sock.set_read_timeout(turn)?;
+    server.set_read_timeout(turn)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        if let Some(n) = turned(client.read(&mut buffer))? {
+            server.write_all(&buffer[..n])?;
+        }
+        if let Some(n) = turned(server.read(&mut buffer))? {
+            client.write_all(&buffer[..n])?;
+            client.flush()?;
+        }
+    }
+}
+
+/// What was read in this turn; an end is an error.
+fn turned(read: std::io::Result<usize>) -> std::io::Result<Option<usize>> {
+    use std::io::ErrorKind::{TimedOut, UnexpectedEof, WouldBlock};
+    match read {
+        Ok(0) => Err(UnexpectedEof.into()),
+        Ok(n) => Ok(Some(n)),
+        Err(e) if matches!(e.kind(), WouldBlock | TimedOut) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod records;
 mod refusals;
+mod tls;
 
 use std::time::Duration;
 

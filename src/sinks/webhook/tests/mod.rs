@@ -9,7 +9,7 @@ mod secrets;
 pub(in crate::sinks) mod server;
 mod signature;
 mod stops;
-mod tls;
+pub(in crate::sinks) mod tls;
 mod tunnel;
 
 use std::sync::Arc;
