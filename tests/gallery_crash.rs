@@ -39,7 +39,7 @@ fn child() {
 fn points() -> impl Iterator<Item = &'static str> {
     // Those of the event log are passed in tests/events_crash.rs, those of rotated files in tests/jsonl_crash.rs.
     let others = ["faults.", "events.", "jsonl."];
-    let of_gallery = |point: &&str| !others.iter().any(|other| point.starts_with(other));
+    let of_gallery = move |point: &&str| !others.iter().any(|other| point.starts_with(other));
     POINTS.iter().copied().filter(of_gallery)
 }
 
