@@ -10,7 +10,8 @@
  *      WATCHLISTD_SHIM_DIR      the folder that is watched, with everything below it; without it the shim is idle
  *      WATCHLISTD_SHIM_JOURNAL  a file elsewhere; each operation that succeeded is appended to it
  *      WATCHLISTD_SHIM_COUNT    a file of 16 bytes elsewhere: operations so far, failures so far (u64 each)
- *      WATCHLISTD_SHIM_FAIL     comma-separated NAME:n (the n-th operation, from 1) or NAME:n+ (from the n-th on), where
+ *      WATCHLISTD_SHIM_FAIL     comma-separated NAME:n (the n-th operation, from 1), NAME:n-m (from the n-th to the m-th) or
+ *                               NAME:n+ (from the n-th on), where
  *                               ENOSPC  creating, writing, growing, renaming, syncing fail: a full disk
  *                               EIO     everything fails: a broken disk
  *                               EROFS   everything but syncing fails: a read-only file system
@@ -61,7 +62,7 @@ enum kind { CREATE = 1, WRITE, TRUNCATE, SYNC, RENAME, LINK, UNLINK, MKDIR, ACK 
 /* Which operations a fault applies to. */
 enum { OPEN = 1, MAKE = 2, FILL = 4, RESIZE = 8, FLUSH = 16, NAME = 32, REMOVE = 64 };
 
-struct fault { int error; unsigned operations; uint64_t first; int goes_on; };
+struct fault { int error; unsigned operations; uint64_t first, last; };
 enum { SHORT_WRITE = -1, KILL = -2 };
 
 struct counts { _Atomic uint64_t operations, failures; };
@@ -108,11 +109,14 @@ static void add_fault(const char *text)
         char *end;
         if (strncmp(text, known[i].name, n) || text[n] != ':' || fault_count == sizeof faults / sizeof *faults)
             continue;
-        uint64_t first = strtoull(text + n + 1, &end, 10);
-        int goes_on = *end == '+';
-        if (!first || end[goes_on])
+        uint64_t first = strtoull(text + n + 1, &end, 10), last = first;
+        if (*end == '+')
+            last = UINT64_MAX, end++;
+        else if (*end == '-')
+            last = strtoull(end + 1, &end, 10);
+        if (!first || last < first || *end)
             break;
-        faults[fault_count++] = (struct fault){known[i].error, known[i].operations, first, goes_on};
+        faults[fault_count++] = (struct fault){known[i].error, known[i].operations, first, last};
         return;
     }
     errno = EINVAL;
@@ -173,7 +177,7 @@ static int fault(unsigned operation)
     uint64_t n = ++counts->operations;
     for (size_t i = 0; i < fault_count; i++) {
         const struct fault *f = &faults[i];
-        if (!(f->operations & operation) || n < f->first || (n > f->first && !f->goes_on))
+        if (!(f->operations & operation) || n < f->first || n > f->last)
             continue;
         counts->failures++;
         if (f->error == KILL)

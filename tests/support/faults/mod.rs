@@ -140,7 +140,7 @@ pub struct Counts {
     pub failures: u64,
 }
 
-/// Runs `command` while operations on `folder` fail as `fault` says: `ENOSPC:7`, `EIO:7+`, `EROFS:1+`, `SHORT:7`, `KILL:7`, or
+/// Runs `command` while operations on `folder` fail as `fault` says: `ENOSPC:7`, `EIO:7+`, `EIO:7-9`, `EROFS:1+`, `SHORT:7`, `KILL:7`, or
 /// several with commas; an empty one only counts.
 pub fn fail_at(fault: &str, command: &mut Command, folder: &Path) -> (Output, Counts) {
     let aside = quick_folder();
