@@ -21,8 +21,15 @@ pub const POINTS: &[&str] = &[
     "commit.wiped",
     "enrol.examined",
     "events.committed",
+    "events.created",
+    "events.expired",
     "events.group",
+    "events.head",
+    "events.journal-aside",
+    "events.room",
     "events.salvaged",
+    "events.saved",
+    "events.sent",
     "events.set-aside",
     "events.told",
     "events.written",
@@ -66,6 +73,7 @@ mod on {
     use std::io::Write as _;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::POINTS;
 
@@ -123,8 +131,12 @@ mod on {
         }
     }
 
+    /// How long the other threads go on before a kill: what one of them was told too early, it tells others now.
+    const MOMENT: Duration = Duration::from_millis(5);
+
     /// As the kernel or an operator would end it: nothing is flushed, nothing dropped, no handler runs.
     fn die() -> ! {
+        std::thread::sleep(MOMENT);
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         std::process::abort()
     }

@@ -26,6 +26,7 @@ use self::forgetting::Forgetting;
 use super::sink::{Delivery, Sent, Sink, Trouble};
 use crate::base::clock::Clock;
 use crate::base::error::Result;
+use crate::base::faults;
 use crate::base::shutdown::{self, Stop, Stopper};
 use crate::err;
 use crate::events::log::{Item, Reading, Seen};
@@ -286,6 +287,7 @@ impl Runner {
             self.keep_rate(part.len());
             let Sent { taken, trouble } = self.sink.send(part, &self.stop);
             done += taken.min(part.len());
+            faults::point("events.sent");
             self.forgetting.sent(part, &self.needs.reading);
             let mut dead = Vec::new();
             if taken > 0 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::row::Row;
-use super::store::{Cursor, State, cursor_mac, signed};
+use super::store::{COLUMNS, Cursor, State, cursor_mac, row_of, signed, unsigned};
 use crate::base::error::Result;
 use crate::base::sqlite::Place;
 use crate::err;
@@ -135,11 +135,37 @@ impl<'c> Draft<'c> {
         self.put(row)
     }
 
-    /// Takes away all rows up to that of `sequence`, from the front of the log.
+    /// What of a range is not as it was written, or is not there.
+    ///
+    /// # Errors
+    /// As SQLite.
+    pub fn damaged(&self, first: u64, last: u64) -> Result<Vec<(u64, u64)>> {
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence");
+        let rows = self.query(&sql, (signed(first), signed(last)), |row| Ok(row_of(row).ok()))?;
+        let (mut next, mut damaged) = (first, Vec::new());
+        for (row, mac) in rows.into_iter().flatten() {
+            if row.sequence < next || row.first > row.sequence || row.mac(self.key, self.state.epoch) != mac {
+                continue;
+            }
+            if row.first > next {
+                damaged.push((next, row.first - 1));
+            }
+            next = row.sequence + 1;
+        }
+        if next <= last {
+            damaged.push((next, last));
+        }
+        Ok(damaged)
+    }
+
+    /// Takes away all rows up to that of `sequence`, from the front of the log. A row that stands for more than that stays whole.
     ///
     /// # Errors
     /// As SQLite.
     pub fn cut_front(&mut self, sequence: u64) -> Result<()> {
+        let sql = "SELECT max(sequence) FROM events WHERE sequence <= ?1";
+        let last = self.query(sql, [signed(sequence)], |row| row.get::<_, Option<i64>>(0))?.pop().flatten();
+        let Some(sequence) = last.map(unsigned) else { return Ok(()) };
         self.execute("DELETE FROM events WHERE sequence <= ?1", [signed(sequence)])?;
         self.forget_dead(0, sequence)?;
         self.state.first = self.state.first.max(sequence + 1);

@@ -250,7 +250,7 @@ impl Inspector {
         let dead = "SELECT count(*) FROM dead WHERE sink = ?1";
         let next = "SELECT at FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT 1";
         let mut standings = Vec::new();
-        for (name, cursor) in store::read_sinks(&view, place, key, &state)? {
+        for (name, cursor) in store::read_sinks(&view, place, key, state.epoch, state.first)?.0 {
             standings.push(Standing {
                 dead: number(dead, &name)?.map_or(0, unsigned),
                 waiting_since: number(next, &signed(cursor.sequence))?,

@@ -193,7 +193,8 @@ impl EventLog {
     /// Waits until what was handed over before is on the disk, at most `limit`; false if it is not.
     pub fn settle(&self, limit: Duration) -> bool {
         let (done, settled) = bounded(1);
-        let barrier = Order::Had { sink: Arc::from(""), sequence: 0, dead: Vec::new(), done: Some(done) };
+        let (sink, epoch) = (Arc::from(""), self.state().epoch);
+        let barrier = Order::Had { sink, epoch, sequence: 0, dead: Vec::new(), done: Some(done) };
         self.shared.orders.send_timeout(barrier, limit).is_ok() && settled.recv_timeout(limit).is_ok()
     }
 

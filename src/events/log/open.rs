@@ -10,6 +10,7 @@ use super::row::Row;
 use super::salvage::{self, Rescue};
 use super::store::{State, Store};
 use crate::base::error::Result;
+use crate::base::faults;
 use crate::err;
 use crate::events::{Lost, LostReason};
 
@@ -28,8 +29,14 @@ pub(super) fn open(options: &Arc<Options>, head: &HeadFile) -> Result<Store> {
             );
             save(options, Some(&store), head)
         }
+        // Nothing is in it, not even the word that there was another one: the start that made it came no further.
+        Ok(Some(store)) if store.state.last == 0 => begin(options, store, head),
         Ok(Some(store)) => Ok(store),
-        Ok(None) => create(options, head),
+        Ok(None) => {
+            let store = Store::create(&options.path, &options.key, Uuid::now_v7())?;
+            faults::point("events.created");
+            begin(options, store, head)
+        }
         Err(error) if salvage::is_called_for(&error) => {
             tracing::error!(
                 error = error.chain(),
@@ -46,10 +53,10 @@ fn is_cut(state: &State, head: Option<Head>) -> bool {
     head.is_some_and(|head| head.epoch == state.epoch && head.last > state.last)
 }
 
-/// A new log. Where a head says that there was one, its loss is told first.
-fn create(options: &Options, head: Option<Head>) -> Result<Store> {
-    let mut store = Store::create(&options.path, &options.key, Uuid::now_v7())?;
-    if let Some(head) = head.filter(|head| head.last > 0) {
+/// A new log. Where a head says that there was another one, its loss is told first.
+fn begin(options: &Options, mut store: Store, head: Option<Head>) -> Result<Store> {
+    let another = |head: &Head| head.last > 0 && head.epoch != store.state.epoch;
+    if let Some(head) = head.filter(another) {
         tracing::error!(log = %options.path.display(), "the event log is gone; a new one begins");
         let now = options.clock.now().wall;
         let loss = Lost { of_log: Some(head.epoch), ..Lost::range(LostReason::Salvaged, 1, head.last) };
@@ -65,6 +72,10 @@ fn create(options: &Options, head: Option<Head>) -> Result<Store> {
 /// Saves what can be read of the log, and opens what was saved. `open` is the log as it was open until now; its connection stays
 /// usable until another one takes its place.
 pub(super) fn save(options: &Options, open: Option<&Store>, head: Option<Head>) -> Result<Store> {
+    // An attempt that came no further than that may have taken the damaged log away already.
+    if salvage::finish_begun(&options.path)? {
+        return opened(options);
+    }
     if let Some(open) = open {
         // What is only in its write-ahead log belongs to it.
         open.checkpoint();
@@ -73,6 +84,7 @@ pub(super) fn save(options: &Options, open: Option<&Store>, head: Option<Head>) 
         path: &options.path,
         key: &options.key,
         ring: &*options.ring,
+        sinks: &options.sinks,
         tell: &options.tell,
         head,
         now: options.clock.now().wall,
@@ -83,6 +95,10 @@ pub(super) fn save(options: &Options, open: Option<&Store>, head: Option<Head>) 
         lost = saved.lost,
         "the event log goes on in a new epoch with what could be read; the damaged one is kept beside it as .damaged"
     );
+    opened(options)
+}
+
+fn opened(options: &Options) -> Result<Store> {
     Store::open(&options.path, &options.key)?
         .ok_or_else(|| err!(Software, "the saved event log {} is empty", options.path.display()))
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::row::Row;
-use super::store::{self, COLUMNS, State, row_of, signed};
+use super::store::{self, COLUMNS, State, row_of, signed, unsigned};
 use crate::base::error::Result;
 use crate::base::sqlite::Place;
 use crate::gallery::crypt::Key;
@@ -79,12 +79,17 @@ impl Reader {
         );
         let mut statement = self.place.sql("read", view.prepare_cached(&sql))?;
         let values = (signed(next), signed(last), i64::try_from(most).unwrap_or(i64::MAX));
-        let rows = self.place.sql("read", statement.query_map(values, row_of))?;
+        // A value of another type, or text that is none: the row was altered, and the file is whole.
+        let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), row_of(row).ok()));
+        let rows = self.place.sql("read", statement.query_map(values, read))?;
         let mut count = 0;
         for row in rows {
-            let (row, mac) = self.place.sql("read", row)?;
+            let (sequence, row) = self.place.sql("read", row)?;
             count += 1;
-            let (found, sequence) = self.looked_at(row, mac, state.epoch, next);
+            let (found, sequence) = match row {
+                Some((row, mac)) => self.looked_at(row, mac, state.epoch, next),
+                None => (vec![Found::Damaged(next, sequence)], sequence),
+            };
             page.found.extend(found);
             next = next.max(sequence.saturating_add(1));
         }

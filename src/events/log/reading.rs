@@ -21,6 +21,8 @@ pub struct Reading {
     shared: Arc<Shared>,
     options: Arc<Options>,
     reader: Option<Reader>,
+    /// Which epoch was read last.
+    epoch: Option<Uuid>,
 }
 
 /// What stands next in the log.
@@ -63,7 +65,7 @@ impl Clone for Reading {
 
 impl Reading {
     pub(super) fn new(shared: Arc<Shared>, options: Arc<Options>) -> Self {
-        Self { shared, options, reader: None }
+        Self { shared, options, reader: None, epoch: None }
     }
 
     /// Which events there are.
@@ -107,11 +109,12 @@ impl Reading {
     /// # Errors
     /// As SQLite. A damaged file is reported to the writer, too; then the epoch changes.
     pub fn after(&mut self, epoch: Uuid, cursor: u64, most: usize) -> Result<Seen> {
+        self.epoch = Some(epoch);
         let read = self.try_after(epoch, cursor, most);
         if let Err(error) = &read {
             self.reader = None;
             if is_damage(error) && self.shared.bell.state().epoch == epoch {
-                let _ = self.shared.orders.send(Order::Broken(epoch));
+                let _ = self.shared.orders.send(Order::Broken { epoch });
             }
         }
         read
@@ -151,11 +154,12 @@ impl Reading {
         Ok(Seen { state: page.state, items, until: page.until })
     }
 
-    /// The sink has had everything up to `sequence`, and refused the `dead` for good. Returns when that is on the disk; false at
-    /// the log's end.
+    /// The sink has had everything up to `sequence` of the epoch that was read last, and refused the `dead` for good. Returns when
+    /// that is on the disk, or when the epoch is over and it counts for nothing; false at the log's end.
     pub fn had(&self, sink: &Arc<str>, sequence: u64, dead: Vec<(u64, String)>) -> bool {
         let (done, wait) = bounded(1);
-        let order = Order::Had { sink: sink.clone(), sequence, dead, done: Some(done) };
+        let epoch = self.epoch.unwrap_or_else(|| self.state().epoch);
+        let order = Order::Had { sink: sink.clone(), epoch, sequence, dead, done: Some(done) };
         self.shared.orders.send(order).is_ok() && wait.recv().is_ok()
     }
 }

@@ -19,6 +19,7 @@ use super::row::LOST;
 use super::row::Row;
 use super::store::{Cursor, signed, unsigned};
 use crate::base::error::Result;
+use crate::base::faults;
 use crate::events::{Lost, LostReason};
 
 /// Bytes of the budget that are the write-ahead log's.
@@ -60,8 +61,10 @@ pub(super) fn expire(draft: &mut Draft<'_>, rules: &Rules, now: Timestamp) -> Re
     for lists in lists {
         let Ok(before) = now.checked_sub(rules.keep_for(&lists)) else { continue };
         let most = AT_ONCE.saturating_sub(gone.len());
-        let sql = "SELECT first, sequence FROM events
-                   WHERE lists = ?1 AND at < ?2 AND sequence <= ?3 AND kind <> 'expired' ORDER BY sequence LIMIT ?4";
+        // The index proposes and the row decides: a damaged index takes nothing away before its time.
+        let sql = "SELECT row.first, row.sequence FROM events AS entry JOIN events AS row ON row.sequence = entry.sequence
+                   WHERE entry.lists = ?1 AND entry.at < ?2 AND entry.sequence <= ?3
+                   AND row.lists = ?1 AND row.at < ?2 AND row.kind <> 'expired' ORDER BY entry.sequence LIMIT ?4";
         let values = (lists, before.as_millisecond(), signed(limit), most as i64);
         gone.extend(draft.query(sql, values, |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?);
     }
@@ -69,6 +72,7 @@ pub(super) fn expire(draft: &mut Draft<'_>, rules: &Rules, now: Timestamp) -> Re
     let more = gone.len() >= AT_ONCE;
     for (first, last) in joined(gone) {
         take_away(draft, first, last, now)?;
+        faults::point("events.expired");
     }
     Ok(more)
 }
@@ -118,6 +122,7 @@ pub(super) fn make_room(
     let free = until.min(limit);
     if free >= draft.state.first {
         draft.cut_front(free)?;
+        faults::point("events.room");
         skip_expired(draft)?;
     }
     if until <= limit {
@@ -131,6 +136,17 @@ pub(super) fn make_room(
     let row = Row::lost(tell(&loss, now), draft.state.epoch, first, until, now, ring)?;
     draft.replace(&row)?;
     Ok(Some(loss))
+}
+
+/// Gives back `need` bytes of what was delivered, the oldest first.
+pub(super) fn give_room(draft: &mut Draft<'_>, need: u64) -> Result<()> {
+    let limit = delivered(&draft.sinks, draft.state.last);
+    let Some(until) = oldest(draft, need)?.map(|until| until.min(limit)) else { return Ok(()) };
+    if until >= draft.state.first {
+        draft.cut_front(until)?;
+        skip_expired(draft)?;
+    }
+    Ok(())
 }
 
 /// Where the next loss begins: with one that stands at the front already and was told to nobody, else behind it.

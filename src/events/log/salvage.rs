@@ -2,12 +2,16 @@
 //!
 //! ```text
 //!   events.db (damaged) ──read row by row──▶ events.db.salvaged (new epoch) ──whole, closed──▶ ┐
-//!   events.db ─renamed─▶ events.db.damaged (kept for whoever wants to know)                     ├─▶ events.db
-//!   a kill before the first rename: done again; between the two: the second is done at the next start
+//!     └ its first page from the new one                                                         ├─▶ events.db
+//!   events.db ─renamed─▶ events.db.damaged, with its journal (kept for whoever wants to know) ──┘
+//!   a kill before the first rename: done again; behind it: the rest is done at the next start
 //! ```
 //!
 //! Rows keep their events' ids, so that whoever has had one drops it. Sequences are new; what cannot be read is told by a loss
 //! event in its place, with the range it had.
+
+pub(super) mod mend;
+mod rows;
 
 use std::path::{Path, PathBuf};
 
@@ -15,17 +19,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::SinkPlace;
 use super::head::Head;
 use super::loss::Teller;
 use super::ring::Ring;
 use super::row::Row;
-use super::store::{self, COLUMNS, Cursor, State, Store, is_damage, row_of, signed, unsigned};
+use super::store::{self, Cursor, State, Store, is_damage};
+use super::writer::settle_sinks;
 use crate::base::durable;
 use crate::base::error::{Error, Result};
 use crate::base::faults;
 use crate::base::sqlite::Place;
-use crate::events::Event;
-use crate::events::{Lost, LostReason};
+use crate::events::{Data, Event, Lost, LostReason};
 use crate::gallery::crypt::Key;
 
 /// Rows copied in one transaction.
@@ -47,6 +52,8 @@ pub(super) struct Rescue<'a> {
     pub path: &'a Path,
     pub key: &'a Key,
     pub ring: &'a dyn Ring,
+    /// The configured sinks.
+    pub sinks: &'a [SinkPlace],
     pub tell: &'a Teller,
     /// Where it ended, as far as is known.
     pub head: Option<Head>,
@@ -54,69 +61,85 @@ pub(super) struct Rescue<'a> {
 }
 
 /// The file of a half-made new log.
-fn salvaged(path: &Path) -> PathBuf {
+pub(super) fn salvaged(path: &Path) -> PathBuf {
     beside(path, ".salvaged")
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+/// What the name of a damaged log that was put aside ends with.
+const DAMAGED: &str = ".damaged";
+
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Finishes what a kill between the two renames left, and takes away what one before them did.
+/// Finishes what was begun when the damaged log had been put aside already, and takes away what had come less far. True if the saved
+/// log is in its place now.
 ///
 /// # Errors
 /// As renaming a file.
-pub(super) fn finish_begun(path: &Path) -> Result<()> {
+pub(super) fn finish_begun(path: &Path) -> Result<bool> {
     let new = salvaged(path);
     if !new.exists() {
-        return Ok(());
+        return Ok(false);
     }
     if path.exists() {
         remove_with_journal(&new);
-        return Ok(());
+        return Ok(false);
     }
-    durable::rename(&new, path)
+    take_the_place(path, &new)?;
+    Ok(true)
+}
+
+/// The rest, once the damaged log itself is aside. Its journal must not be found beside the new one, which it would be played into.
+fn take_the_place(path: &Path, new: &Path) -> Result<()> {
+    for ending in ["-wal", "-shm"] {
+        let journal = beside(path, ending);
+        if journal.exists() {
+            durable::rename(&journal, &beside(&beside(path, DAMAGED), ending))?;
+        }
+    }
+    faults::point("events.journal-aside");
+    durable::rename(new, path)?;
+    faults::point("events.saved");
+    Ok(())
 }
 
 impl Rescue<'_> {
     /// Saves what can be read.
     ///
     /// # Errors
-    /// As SQLite and renaming files; what was there stays as it was.
+    /// As SQLite and renaming files; what was there stays as it was, or is put aside and [`finish_begun`] does the rest.
     pub fn run(&self) -> Result<Saved> {
         let new = salvaged(self.path);
         remove_with_journal(&new);
-        let epoch = Uuid::now_v7();
-        let mut to = Store::create(&new, self.key, epoch)?;
-        let saved = Old::open(self.path, self.key).copy(self, &mut to)?;
+        let mut to = Store::create(&new, self.key, Uuid::now_v7())?;
+        // So that the first page is in the file.
         to.checkpoint();
-        drop(to);
+        let saved = self.old(&new).copy(self, &mut to)?;
+        mend::remove(self.path);
+        to.close()?;
         faults::point("events.salvaged");
-        self.take_the_place(&new)?;
-        Ok(saved)
-    }
-
-    fn take_the_place(&self, new: &Path) -> Result<()> {
-        let aside = beside(self.path, ".damaged");
+        let aside = beside(self.path, DAMAGED);
         remove_with_journal(&aside);
-        for ending in ["-wal", "-shm"] {
-            let from = beside(self.path, ending);
-            if from.exists() {
-                let to = beside(&aside, ending);
-                std::fs::rename(&from, &to).map_err(|e| Error::io("put aside", &from, e))?;
-            }
-        }
         if self.path.exists() {
             durable::rename(self.path, &aside)?;
         }
         faults::point("events.set-aside");
-        durable::rename(new, self.path)
+        take_the_place(self.path, &new)?;
+        Ok(saved)
+    }
+
+    /// The damaged log, with its first page mended if that helps.
+    fn old(&self, new: &Path) -> Old {
+        let mended = mend::first_page(self.path, new).map(|mended| Old::open(&mended, self.key));
+        let read = mended.filter(|old| old.connection.is_some() && old.epoch(self).is_some());
+        read.unwrap_or_else(|| Old::open(self.path, self.key))
     }
 }
 
-fn remove_with_journal(path: &Path) {
+pub(super) fn remove_with_journal(path: &Path) {
     for ending in ["", "-wal", "-shm"] {
         let file = beside(path, ending);
         if let Err(error) = std::fs::remove_file(&file)
@@ -132,9 +155,6 @@ struct Old {
     connection: Option<(Connection, Place)>,
     state: Option<State>,
 }
-
-/// Reads that may fail one after the other before the rest is given up: where most of the file is gone.
-const MOST_FAILURES: u32 = 20_000;
 
 /// Rows that are looked at to tell which epoch they are of.
 const SAMPLE: usize = 100;
@@ -156,7 +176,7 @@ impl Old {
         let Some((connection, _)) = &self.connection else { return head };
         let raw = connection.query_row("SELECT epoch FROM state", [], |row| row.get::<_, [u8; 16]>(0));
         let raw = raw.ok().map(Uuid::from_bytes);
-        let sample: Vec<_> = Rows::of(connection).take(SAMPLE).collect();
+        let sample = rows::sample(connection, SAMPLE);
         let own = sample.iter().filter_map(|(row, _)| row.epoch_in_body());
         let candidates: Vec<Uuid> = head.into_iter().chain(raw).chain(own).collect();
         let holds = |epoch: &Uuid| sample.iter().any(|(row, mac)| row.mac(rescue.key, *epoch) == *mac);
@@ -166,49 +186,49 @@ impl Old {
     fn copy(self, rescue: &Rescue<'_>, to: &mut Store) -> Result<Saved> {
         let from = self.epoch(rescue);
         let head = rescue.head.filter(|head| from == Some(head.epoch));
-        let mut copy =
-            Copy { rescue, from, to, next: None, saved: Saved { from, events: 0, lost: 0 }, map: Vec::new() };
+        let first = self.state.map(|state| state.first);
+        let ends = [self.state.map(|state| state.last), head.map(|head| head.last)];
+        let last = ends.into_iter().flatten().max();
+        let saved = Saved { from, events: 0, lost: 0 };
+        let mut copy = Copy { rescue, from, to, next: first, saved, map: Vec::new() };
         if let (Some((connection, _)), Some(from)) = (&self.connection, from) {
             let mut rows = Vec::new();
-            for (row, mac) in Rows::of(connection) {
-                if row.mac(rescue.key, from) != mac || row.first > row.sequence {
-                    continue;
-                }
+            let holds = |row: &Row, mac: &[u8; 32]| row.mac(rescue.key, from) == *mac;
+            rows::walk(connection, first, last, &holds, &mut |row| {
                 rows.push(row);
-                if rows.len() == AT_ONCE {
-                    copy.take(std::mem::take(&mut rows))?;
-                }
-            }
+                if rows.len() == AT_ONCE { copy.take(std::mem::take(&mut rows)) } else { Ok(()) }
+            })?;
             copy.take(rows)?;
         }
-        let ends = [self.state.map(|state| state.last), head.map(|head| head.last)];
-        copy.finish(ends.into_iter().flatten().max(), self.state.map(|state| state.first))?;
+        copy.finish(last)?;
         let (saved, map) = (copy.saved, copy.map);
-        if let (Some((connection, place)), Some(state)) = (&self.connection, self.state) {
-            copy_sinks(connection, place, rescue.key, &state, to, &map)?;
-        }
+        self.copy_sinks(rescue, from, to, &map)?;
         Ok(saved)
     }
-}
 
-/// Sinks go on behind what they have had. One whose cursor cannot be read begins with the first that was saved.
-fn copy_sinks(
-    connection: &Connection,
-    place: &Place,
-    key: &Key,
-    state: &State,
-    to: &mut Store,
-    map: &[(u64, u64)],
-) -> Result<()> {
-    let Ok(sinks) = store::read_sinks(connection, place, key, state) else { return Ok(()) };
-    to.write(|draft| {
-        for (name, cursor) in &sinks {
-            let had = map.iter().take_while(|(old, _)| *old <= cursor.sequence).last();
-            let sequence = had.map_or(0, |(_, new)| *new);
-            draft.set_cursor(name, Cursor { sequence, ..*cursor })?;
-        }
-        Ok(())
-    })
+    /// Sinks go on behind what they have had. One whose cursor cannot be read begins with the first that was saved.
+    fn copy_sinks(
+        &self,
+        rescue: &Rescue<'_>,
+        from: Option<Uuid>,
+        to: &mut Store,
+        map: &[(u64, u64)],
+    ) -> Result<()> {
+        let read = self.connection.as_ref().zip(from).and_then(|((connection, place), from)| {
+            store::read_sinks(connection, place, rescue.key, from, 1).ok()
+        });
+        let (sinks, whole) = read.unwrap_or_default();
+        to.write(|draft| {
+            for (name, cursor) in &sinks {
+                let had = map.iter().take_while(|(old, _)| *old <= cursor.sequence).last();
+                let sequence = had.map_or(0, |(_, new)| *new);
+                draft.set_cursor(name, Cursor { sequence, ..*cursor })?;
+            }
+            Ok(())
+        })?;
+        to.cursors_whole = whole;
+        settle_sinks(to, rescue.sinks)
+    }
 }
 
 /// Copies rows, with a loss event where some are missing.
@@ -257,9 +277,9 @@ impl Copy<'_> {
     }
 
     /// What is missing at the end is told as well.
-    fn finish(&mut self, last: Option<u64>, first: Option<u64>) -> Result<()> {
+    fn finish(&mut self, last: Option<u64>) -> Result<()> {
         let Self { rescue, from, to, next, saved, .. } = self;
-        let next = next.or(first).unwrap_or(1);
+        let next = next.unwrap_or(1);
         let (Some(from), Some(last)) = (*from, last.filter(|last| *last >= next)) else { return Ok(()) };
         saved.lost += last - next + 1;
         to.write(|draft| append_loss(draft, rescue, from, next, last))
@@ -273,65 +293,23 @@ fn append_loss(
     first: u64,
     last: u64,
 ) -> Result<()> {
-    let loss = Lost { of_log: Some(from), ..Lost::range(LostReason::Damaged, first, last) };
+    let loss = Lost { of_log: Some(from), ..Lost::range(LostReason::Salvaged, first, last) };
     let event = (rescue.tell)(&loss, rescue.now);
     let sequence = draft.next();
     draft.append(&Row::of(event, draft.state.epoch, sequence, rescue.now, rescue.ring)?)
 }
 
-/// The event and when it was accepted, for its new place: the name is bound to the place, and sealed anew there.
+/// The event and when it was accepted, for its new place: the name is bound to the place, and sealed anew there. A loss event's numbers
+/// are those of the epoch that it was of.
 fn again(row: &Row, from: Uuid, rescue: &Rescue<'_>) -> Result<(Event, Timestamp)> {
     let at = Timestamp::from_millisecond(row.at).unwrap_or(rescue.now);
-    Ok((row.event(from, rescue.ring)?, at))
-}
-
-/// Every row that can be read, in order. Where a page is broken, what lies on it is passed over.
-struct Rows<'c> {
-    connection: &'c Connection,
-    after: u64,
-    failures: u32,
-}
-
-impl<'c> Rows<'c> {
-    fn of(connection: &'c Connection) -> Self {
-        Self { connection, after: 0, failures: 0 }
+    let mut event = row.event(from, rescue.ring)?;
+    if let Data::Lost(lost) = &mut event.data
+        && lost.first.is_some()
+    {
+        lost.of_log.get_or_insert(from);
     }
-}
-
-impl Iterator for Rows<'_> {
-    type Item = (Row, [u8; 32]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT 1");
-        let mut step = 1;
-        loop {
-            let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), row_of(row)));
-            let found = self
-                .connection
-                .prepare_cached(&sql)
-                .and_then(|mut s| s.query_row([signed(self.after)], read));
-            match found {
-                Ok((sequence, row)) => {
-                    (self.after, self.failures) = (sequence, 0);
-                    match row {
-                        Ok(row) => return Some(row),
-                        // A value of another type: the row was changed.
-                        Err(_) => continue,
-                    }
-                }
-                Err(rusqlite::Error::QueryReturnedNoRows) => return None,
-                // Over the broken page, in larger and larger steps, back to small ones behind it.
-                Err(_) => {
-                    self.after = self.after.checked_add(step)?;
-                    step = (step * 2).min(64);
-                    self.failures += 1;
-                    if self.failures > MOST_FAILURES {
-                        return None;
-                    }
-                }
-            }
-        }
-    }
+    Ok((event, at))
 }
 
 /// True if saving what can be read is what this error asks for.

@@ -14,7 +14,7 @@ pub(super) const NAMES: Names = Names {
 };
 
 /// `PRAGMA application_id`: "wlev".
-const APPLICATION: i64 = 0x776c_6576;
+pub(super) const APPLICATION: i64 = 0x776c_6576;
 /// `PRAGMA user_version`.
 const VERSION: i64 = 1;
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::row::Row;
+use super::salvage::mend;
 use super::schema::{self, NAMES};
 use crate::base::error::{Kind, Result};
 use crate::base::faults;
@@ -52,6 +53,8 @@ pub(super) struct Store {
     key: Key,
     pub state: State,
     pub sinks: BTreeMap<String, Cursor>,
+    /// False if a cursor was found damaged, and nobody can say of which sink it was.
+    pub cursors_whole: bool,
 }
 
 impl Store {
@@ -80,13 +83,15 @@ impl Store {
         if !path.exists() {
             return Ok(None);
         }
+        refuse_damaged_header(path)?;
         let mut store = Self::connect(path, key)?;
-        if !schema::inspect(&store.connection, &store.place)? {
+        if !identify(&store.connection, &store.place, key)? {
             return Ok(None);
         }
         sqlite::check(&store.connection, &store.place)?;
         store.state = read_state(&store.connection, &store.place, key)?;
-        store.sinks = read_sinks(&store.connection, &store.place, key, &store.state)?;
+        let State { epoch, first, .. } = store.state;
+        (store.sinks, store.cursors_whole) = read_sinks(&store.connection, &store.place, key, epoch, first)?;
         check_ends(&store.connection, &store.place, &store.state)?;
         Ok(Some(store))
     }
@@ -96,10 +101,11 @@ impl Store {
         sqlite::refuse_folder(&place)?;
         sqlite::make_file(&place)?;
         let connection = sqlite::connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, PATIENCE)?;
-        schema::inspect(&connection, &place)?;
+        identify(&connection, &place, key)?;
         sqlite::harden(&connection, &place)?;
         let state = State { epoch: Uuid::nil(), first: 1, last: 0 };
-        Ok(Self { connection, place, key: key.clone(), state, sinks: BTreeMap::new() })
+        let sinks = BTreeMap::new();
+        Ok(Self { connection, place, key: key.clone(), state, sinks, cursors_whole: true })
     }
 
     /// Carries a change out: all of it is on the disk, or nothing has changed.
@@ -136,6 +142,19 @@ impl Store {
         Ok(pages * number("page_size")?)
     }
 
+    /// Closes the log: all of it is in the file, and on the disk.
+    ///
+    /// # Errors
+    /// As SQLite, when something of it is not.
+    pub fn close(self) -> Result<()> {
+        let Self { connection, place, .. } = self;
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        if place.sql("write to", busy)? != 0 {
+            return Err(err!(Temporary, "{place}: somebody else has it open"));
+        }
+        place.sql("write to", connection.close().map_err(|(_, error)| error))
+    }
+
     /// Brings what is in the write-ahead log into the file, for a clean end.
     pub fn checkpoint(&self) {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -145,8 +164,25 @@ impl Store {
     }
 }
 
+fn refuse_damaged_header(path: &Path) -> Result<()> {
+    if mend::is_header_damaged(path) {
+        return Err(err!(Data, "{}: its header is damaged", Place::new(path, &NAMES)));
+    }
+    Ok(())
+}
+
+/// [`schema::inspect`]. A file that says that it is another program's, or a newer version's, while it has a state that this version
+/// wrote, has a damaged header. A version with another layout binds its state in another way.
+fn identify(connection: &Connection, place: &Place, key: &Key) -> Result<bool> {
+    schema::inspect(connection, place).map_err(|error| {
+        let ours = error.kind() == Kind::Config && read_state(connection, place, key).is_ok();
+        if ours { err!(Data, "{place}: its header is damaged") } else { error }
+    })
+}
+
 /// Another connection, to read beside the one that writes.
 pub(super) fn beside(path: &Path) -> Result<(Connection, Place)> {
+    refuse_damaged_header(path)?;
     let place = Place::new(path, &NAMES);
     let connection = sqlite::connect(&place, OpenFlags::SQLITE_OPEN_READ_WRITE, PATIENCE)?;
     sqlite::set(&connection, &place, "query_only", "1")?;
@@ -219,32 +255,38 @@ pub(super) fn cursor_mac(key: &Key, epoch: Uuid, name: &str, cursor: Cursor) -> 
     crypt::tag(key, &bound)
 }
 
-/// Every sink's cursor. One that was changed by something else counts for nothing: events come twice rather than never.
+/// Every sink's cursor, and whether all of them are as they were written. One that was changed by something else counts for nothing:
+/// events come twice rather than never.
 pub(super) fn read_sinks(
     connection: &Connection,
     place: &Place,
     key: &Key,
-    state: &State,
-) -> Result<BTreeMap<String, Cursor>> {
+    epoch: Uuid,
+    first: u64,
+) -> Result<(BTreeMap<String, Cursor>, bool)> {
     let mut statement =
         place.sql("read", connection.prepare("SELECT name, required, cursor, mac FROM sinks"))?;
-    let rows = statement.query_map([], |row| {
+    let read = |row: &SqlRow<'_>| -> rusqlite::Result<(String, Cursor, [u8; 32])> {
         let cursor = Cursor { required: row.get::<_, i64>(1)? != 0, sequence: unsigned(row.get(2)?) };
-        Ok((row.get::<_, String>(0)?, cursor, row.get::<_, [u8; 32]>(3)?))
-    });
-    let mut sinks = BTreeMap::new();
-    for row in place.sql("read", rows)? {
-        let (name, mut cursor, mac) = place.sql("read", row)?;
-        if cursor_mac(key, state.epoch, &name, cursor) != mac {
+        Ok((row.get(0)?, cursor, row.get(3)?))
+    };
+    let rows = place.sql("read", statement.query_map([], |row| Ok(read(row).ok())))?;
+    let (mut sinks, mut whole) = (BTreeMap::<String, Cursor>::new(), true);
+    for row in rows {
+        let Some((name, mut cursor, mac)) = place.sql("read", row)? else {
+            whole = false;
+            continue;
+        };
+        if cursor_mac(key, epoch, &name, cursor) != mac {
             tracing::error!(
                 sink = name,
                 "its cursor is damaged: every event that is still there is sent again"
             );
-            cursor.sequence = state.first.saturating_sub(1);
+            (cursor.sequence, whole) = (first.saturating_sub(1), false);
         }
         sinks.insert(name, cursor);
     }
-    Ok(sinks)
+    Ok((sinks, whole))
 }
 
 /// The first and the last row are where the state says.
@@ -295,4 +337,10 @@ pub(super) fn unsigned(n: i64) -> u64 {
 /// True if the file itself is wrong, and not the disk or its room.
 pub(super) fn is_damage(error: &crate::base::error::Error) -> bool {
     error.kind() == Kind::Data
+}
+
+/// True if there is no room on the disk.
+pub(super) fn is_full(error: &crate::base::error::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
+    cause.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DiskFull)
 }

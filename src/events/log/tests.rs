@@ -15,6 +15,7 @@ use crate::stats::CameraState;
 use crate::types::ids::{CameraId, IdentityId};
 
 mod damage;
+mod epochs;
 mod keeping;
 
 const DAY: u64 = 86_400;

@@ -20,7 +20,7 @@ use super::head::HeadFile;
 use super::open;
 use super::retention::{self, WAL};
 use super::row::Row;
-use super::store::{Cursor, Store, is_damage};
+use super::store::{Cursor, Store, is_damage, is_full};
 use super::{Options, Shared};
 use crate::base::error::Result;
 use crate::base::faults;
@@ -40,16 +40,19 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How long to wait after a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// Bytes that a log gives back at once, where the disk stays full.
+const ROOM: u64 = 1 << 20;
+
 /// What the thread is asked for.
 pub(super) enum Order {
     /// Accept an event; the answer is its sequence.
     Event(Box<Event>, Option<Sender<u64>>),
-    /// A sink has had everything up to there, and these it has refused for good; answered when that is on the disk.
-    Had { sink: Arc<str>, sequence: u64, dead: Vec<(u64, String)>, done: Option<Sender<()>> },
-    /// A reader saw that these, of that epoch, are not as they were written.
+    /// A sink has had everything up to there of that epoch, and these it has refused for good; answered when that is on the disk.
+    Had { sink: Arc<str>, epoch: Uuid, sequence: u64, dead: Vec<(u64, String)>, done: Option<Sender<()>> },
+    /// A reader saw that these of that epoch are not as they were written.
     Damaged { epoch: Uuid, first: u64, last: u64 },
     /// A reader saw that the file of that epoch is damaged.
-    Broken(Uuid),
+    Broken { epoch: Uuid },
     /// Finish: answered when everything before is on the disk, or with how many events are not.
     Finish(Sender<usize>),
 }
@@ -105,17 +108,21 @@ impl Writer {
 
     fn turn(&mut self) {
         self.shared.stats.events.queue.set(self.shared.queued());
-        if !self.waiting.is_empty() {
-            self.write_group();
+        let written = self.waiting.is_empty() || self.write_group();
+        if self.look_after() && written {
+            self.shared.working();
         }
-        self.look_after();
     }
 
-    fn write_group(&mut self) {
+    /// True if it is on the disk.
+    fn write_group(&mut self) -> bool {
         let now = self.options.clock.now().wall;
         faults::point("events.group");
         match self.try_group(now) {
-            Ok(accepted) => self.succeeded(accepted),
+            Ok(accepted) => {
+                self.succeeded(accepted);
+                return true;
+            }
             Err(error) if is_damage(&error) => {
                 self.shared.failing(&error);
                 self.save();
@@ -124,18 +131,29 @@ impl Writer {
                 self.shared.failing(&error);
                 let next = self.backoff.map_or(BACKOFF.0, |before| (before * 2).min(BACKOFF.1));
                 self.backoff = Some(next);
-                // A full log can make itself room; a full disk may leave some for what that takes.
-                let _ = self.make_room(now, 1 << 20);
+                if next == BACKOFF.1 && is_full(&error) {
+                    self.give_room();
+                }
             }
+        }
+        false
+    }
+
+    /// A disk that stays full may leave room for what it takes to free some: the oldest that were delivered go before their time,
+    /// and nothing else does.
+    fn give_room(&mut self) {
+        if self.store.write(|draft| retention::give_room(draft, ROOM)).is_ok() {
+            self.shared.bell.ring(self.store.state);
         }
     }
 
     /// One transaction for all that waits.
     fn try_group(&mut self, now: Timestamp) -> Result<Vec<(Sender<u64>, u64)>> {
         let Self { store, options, shared, waiting, .. } = self;
-        let overflowed = shared.overflowed.load(Ordering::Acquire);
-        let accepted = store.write(|draft| {
+        let (accepted, overflowed) = store.write(|draft| {
             let mut answers = Vec::new();
+            // Only now: while this waited for its turn, more may have been lost.
+            let overflowed = shared.overflowed.load(Ordering::Acquire);
             if overflowed > 0 {
                 let loss = Lost {
                     since: shared.overflowing_since(),
@@ -155,17 +173,18 @@ impl Writer {
                         draft.append(&row)?;
                         answers.extend(answer.clone().map(|answer| (answer, sequence)));
                     }
+                    // What is said of another epoch says nothing of this one: its numbers are others.
+                    Order::Had { epoch, .. } | Order::Damaged { epoch, .. }
+                        if *epoch != draft.state.epoch => {}
                     Order::Had { sink, sequence, dead, .. } => {
                         for (sequence, why) in dead {
                             draft.bury(sink, *sequence, now.as_millisecond(), why)?;
                         }
                         draft.move_cursor(sink, *sequence)?;
                     }
-                    // Of another epoch these numbers are other events.
-                    Order::Damaged { epoch, .. } if *epoch != draft.state.epoch => {}
                     Order::Damaged { first, last, .. } => {
                         let (first, last) = ((*first).max(draft.state.first), (*last).min(draft.state.last));
-                        if first <= last {
+                        for (first, last) in draft.damaged(first, last)? {
                             let loss = Lost::range(LostReason::Damaged, first, last);
                             let event = (options.tell)(&loss, now);
                             draft.replace(&Row::lost(
@@ -178,10 +197,10 @@ impl Writer {
                             )?)?;
                         }
                     }
-                    Order::Broken(_) | Order::Finish(_) => {}
+                    Order::Broken { .. } | Order::Finish(_) => {}
                 }
             }
-            Ok(answers)
+            Ok((answers, overflowed))
         })?;
         shared.overflow_told(overflowed);
         Ok(accepted)
@@ -189,9 +208,8 @@ impl Writer {
 
     fn succeeded(&mut self, accepted: Vec<(Sender<u64>, u64)>) {
         let state = self.store.state;
-        // Many may have seen it; what was saved since then is whole.
-        let broken =
-            self.waiting.iter().any(|order| matches!(order, Order::Broken(epoch) if *epoch == state.epoch));
+        let is_broken = |order: &Order| matches!(order, Order::Broken { epoch } if *epoch == state.epoch);
+        let broken = self.waiting.iter().any(is_broken);
         let events = self.waiting.iter().filter(|order| matches!(order, Order::Event(..))).count();
         self.shared.stats.events.accepted.add(events as u64);
         self.shared.stats.events.commits.add(u64::from(events > 0));
@@ -207,7 +225,6 @@ impl Writer {
             }
         }
         self.backoff = None;
-        self.shared.working();
         if broken {
             self.save();
         }
@@ -218,6 +235,8 @@ impl Writer {
         match open::save(&self.options, Some(&self.store), self.head.read(&self.options.key)) {
             Ok(store) => {
                 self.store = store;
+                // First the cursors: who hears of the new epoch asks for its own in it.
+                self.shared.note_cursors(&self.store.sinks);
                 self.shared.bell.ring(self.store.state);
             }
             Err(error) => {
@@ -225,37 +244,41 @@ impl Writer {
                 self.backoff = Some(BACKOFF.1);
             }
         }
-        self.waiting.retain(|order| !matches!(order, Order::Broken(_) | Order::Damaged { .. }));
+        self.waiting.retain(|order| !matches!(order, Order::Broken { .. } | Order::Damaged { .. }));
     }
 
-    /// Retention, the budget, and the head beside the log.
-    fn look_after(&mut self) {
+    /// Retention, the budget, and the head beside the log. True if nothing failed.
+    fn look_after(&mut self) -> bool {
         let now = self.options.clock.now().wall;
         let used = self.store.used().unwrap_or(0);
         self.shared.stats.events.bytes.set(used);
         let room = self.options.rules.budget.saturating_sub(WAL);
+        let mut works = true;
         if used > room {
             let wanted = used - room + room / 50;
-            self.tend(|this| this.make_room(now, wanted));
+            works &= self.tend(|this| this.make_room(now, wanted));
         }
         let due = self.last_round.is_none_or(|last| now < last || now.duration_since(last) >= due_after());
         if due {
             self.last_round = Some(now);
-            self.tend(|this| this.expire(now));
+            works &= self.tend(|this| this.expire(now));
         }
+        faults::point("events.head");
         let follow = self.head.advance(&self.options.key, &self.store.state);
-        self.tend(|_| follow);
+        self.tend(|_| follow) && works
     }
 
-    fn tend(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) {
+    /// Tells of a failure; true if there was none.
+    fn tend(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> bool {
         match work(self) {
-            Ok(()) => {}
+            Ok(()) => return true,
             Err(error) if is_damage(&error) => {
                 self.shared.failing(&error);
                 self.save();
             }
             Err(error) => self.shared.failing(&error),
         }
+        false
     }
 
     fn make_room(&mut self, now: Timestamp, need: u64) -> Result<()> {
@@ -287,8 +310,10 @@ impl Writer {
         }
         let left = self.waiting.iter().filter(|order| matches!(order, Order::Event(..))).count();
         let head = self.head.advance(&self.options.key, &self.store.state);
-        if let Err(error) = head.and_then(|()| self.head.sync()) {
-            tracing::warn!(error = error.chain(), "the event log's head is behind");
+        match head.and_then(|()| self.head.sync()) {
+            Ok(()) if left == 0 => self.shared.working(),
+            Ok(()) => {}
+            Err(error) => tracing::warn!(error = error.chain(), "the event log's head is behind"),
         }
         self.store.checkpoint();
         self.shared.bell.close();
@@ -302,8 +327,10 @@ fn due_after() -> jiff::SignedDuration {
     jiff::SignedDuration::try_from(ROUND).unwrap_or(jiff::SignedDuration::from_secs(60))
 }
 
-/// Makes the configured sinks those that the log knows. A new one begins at the log's end, or with the oldest event there is.
+/// Makes the configured sinks those that the log knows. A new one begins at the log's end, or with the oldest event there is; where
+/// a cursor was lost, any of them may be the one that it was of, and begins with the oldest.
 pub(super) fn settle_sinks(store: &mut Store, sinks: &[super::SinkPlace]) -> Result<()> {
+    let whole = store.cursors_whole;
     store.write(|draft| {
         let gone: Vec<String> = draft
             .sinks
@@ -316,11 +343,13 @@ pub(super) fn settle_sinks(store: &mut Store, sinks: &[super::SinkPlace]) -> Res
             draft.remove_sink(&name)?;
         }
         for sink in sinks {
-            let begins =
-                if sink.from_oldest { draft.state.first.saturating_sub(1) } else { draft.state.last };
+            let from_oldest = sink.from_oldest || !whole;
+            let begins = if from_oldest { draft.state.first.saturating_sub(1) } else { draft.state.last };
             let sequence = draft.sinks.get(&sink.name).map_or(begins, |cursor| cursor.sequence);
             draft.set_cursor(&sink.name, Cursor { required: sink.required, sequence })?;
         }
         Ok(())
-    })
+    })?;
+    store.cursors_whole = true;
+    Ok(())
 }

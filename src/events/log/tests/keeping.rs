@@ -70,6 +70,33 @@ fn at_the_budget_the_oldest_delivered_go_and_what_was_not_leaves_a_loss() {
     assert_eq!(all(&site.open(), last), seen);
 }
 
+/// One of two has had a part of what is lost to the other: a row that stands for both stays whole.
+#[test]
+fn a_loss_that_one_sink_is_in_the_middle_of_stays_whole() {
+    let mut site = Site::new();
+    site.sinks = vec![sink("needed", true), sink("second", true)];
+    site.rules.budget = WAL + (1 << 20);
+    let log = site.open();
+    let fill = |n: u64| (0..n).for_each(|_| drop(log.accept(site.event("door"))));
+    fill(100);
+    assert!(log.reading().had(&Arc::from("needed"), 60, Vec::new()));
+    fill(2500);
+    let range = |item: &String| -> Option<(u64, u64)> {
+        let (first, last) = item.strip_prefix("lost ")?.split_once("..")?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    let losses: Vec<(u64, u64)> = all(&log, 0).iter().filter_map(range).collect();
+    let around = losses.iter().copied().find(|(first, last)| *first <= 60 && 60 < *last);
+    let (first, last) = around.unwrap_or_else(|| panic!("none around 60: {losses:?}"));
+    assert!(log.reading().had(&Arc::from("second"), last, Vec::new()));
+    fill(500);
+    let (epoch, seen) = (log.state().epoch, all(&log, 60));
+    assert_eq!(seen[0], format!("lost {first}..{last}"), "whoever is in the middle of it hears of it");
+    finish(log);
+    let log = site.open();
+    assert_eq!((log.state().epoch, all(&log, 60)), (epoch, seen));
+}
+
 #[test]
 fn who_is_not_required_pins_nothing() {
     let mut site = Site::new();
