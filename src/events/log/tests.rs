@@ -17,6 +17,7 @@ use crate::types::ids::{CameraId, IdentityId};
 mod damage;
 mod epochs;
 mod keeping;
+mod model;
 
 const DAY: u64 = 86_400;
 
