@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     Camera, CameraSource, Config, Control, Decide, Device, Events, Gallery, Http, Inference, Log, LogFormat,
-    Models, QualityLimits, Rtsp, Sink, Tls, Track, Transport,
+    Models, QualityLimits, Rtsp, Sink, Snapshots, Tls, Track, Transport,
 };
 use crate::gallery::command::Review;
 use crate::types::geometry::Size;
@@ -28,6 +28,8 @@ pub(super) const RUNTIME: &str = "/run/watchlistd";
 pub(super) const SOCKET_FILE: &str = "control.sock";
 /// The event log's file name beside the gallery.
 pub(super) const EVENTS_FILE: &str = "events.db";
+/// The snapshot store's file name beside the gallery.
+pub(super) const SNAPSHOTS_FILE: &str = "snapshots.db";
 /// The name of the socket of events, beside the control socket.
 pub(super) const EVENT_SOCKET_FILE: &str = "events.sock";
 /// Picture of a `test://` camera that names no size.
@@ -47,6 +49,7 @@ impl Default for Config {
             decide: Decide::default(),
             events: Events::default(),
             sinks: vec![Sink::stdout(), Sink::journal()],
+            snapshots: Snapshots::default(),
             http: Http::default(),
             control: Control::default(),
             log: Log::default(),
@@ -140,6 +143,20 @@ impl Default for Events {
             path: PathBuf::from(STATE).join(EVENTS_FILE),
             retention: Duration::from_secs(30 * 86_400),
             budget: 256 << 20,
+            lists: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from(STATE).join(SNAPSHOTS_FILE),
+            unknown: None,
+            budget: 1 << 30,
+            scene: Some(6.0),
+            scene_pixels: 640,
+            quality: 85,
             lists: BTreeMap::new(),
         }
     }

@@ -68,6 +68,7 @@ pub fn reloaded(old: &Config, new: Config) -> Config {
         gallery: _,
         events: _,
         sinks: _,
+        snapshots: _,
         http: _,
         control: _,
         log: _,
@@ -82,6 +83,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("gallery", old.gallery != new.gallery),
         ("events", old.events != new.events || differ(old, new, Sink::is_built_in)),
         ("sinks", differ(old, new, |sink| !sink.is_built_in())),
+        ("snapshots", old.snapshots != new.snapshots),
         ("http", old.http != new.http),
         ("control", old.control != new.control),
         ("log", old.log != new.log),
@@ -260,10 +262,12 @@ mod tests {
         new.gallery.path = "/elsewhere.db".into();
         new.sinks.remove(0);
         new.sinks.push(Sink::new("archive", SinkKind::Jsonl(EventFile::new("/e.jsonl"))));
+        new.snapshots.unknown = Some(Duration::from_secs(3600));
         new.http.listen = None;
         new.control.socket = "/elsewhere.sock".into();
         new.log.filter = "debug".into();
-        let all = ["models", "inference", "gallery", "events", "sinks", "http", "control", "log"];
+        let all =
+            ["models", "inference", "gallery", "events", "sinks", "snapshots", "http", "control", "log"];
         assert_eq!(diff(&old, &new).needs_restart, all);
         let running = reloaded(&old, new.clone());
         assert_eq!(running.decide, new.decide);

@@ -18,6 +18,7 @@ mod file;
 mod raw;
 mod read;
 mod sink;
+mod snapshots;
 mod suggest;
 mod units;
 mod validate;
@@ -67,6 +68,8 @@ pub struct Config {
     pub events: Events,
     /// Where events go: the sinks that are switched on, those that are built in first, then by name. Names are unique.
     pub sinks: Vec<Sink>,
+    /// Pictures of who was recognised.
+    pub snapshots: Snapshots,
     /// Loopback HTTP: metrics, health, and events for those who come for them.
     pub http: Http,
     /// The socket of status and gallery commands.
@@ -237,6 +240,25 @@ pub struct Events {
     /// Most bytes that the log takes on the disk; 16 MiB or more.
     pub budget: u64,
     /// Retention of events about somebody on one of these lists. Of several lists, the longest counts.
+    pub lists: BTreeMap<ListName, Duration>,
+}
+
+/// `[snapshots]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshots {
+    /// The snapshot store (SQLite).
+    pub path: PathBuf,
+    /// How long snapshots of those who are on no list are kept; `None`: none are.
+    pub unknown: Option<Duration>,
+    /// Most bytes that the store takes on the disk; 16 MiB or more.
+    pub budget: u64,
+    /// Height of a scene in heights of the face; `None`: the face only.
+    pub scene: Option<f32>,
+    /// Longest side of a scene, in pixels.
+    pub scene_pixels: u32,
+    /// Quality of the JPEGs, 1 to 100.
+    pub quality: u8,
+    /// How long snapshots of somebody on one of these lists are kept. Of several lists, the longest counts; of others, none are.
     pub lists: BTreeMap<ListName, Duration>,
 }
 

@@ -15,14 +15,14 @@ use super::read::{self, Read, count};
 use super::sink::Around;
 use super::{
     Camera, CameraSource, Config, Control, Decide, Device, Gallery, Http, IN_CREDENTIALS, Inference, Log,
-    LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, suggest,
+    LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, snapshots, suggest,
 };
 use crate::gallery::command::Review;
 use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
 
 /// Every section, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 13] = [
+pub(super) const SECTIONS: [&str; 14] = [
     "models",
     "inference",
     "gallery",
@@ -31,6 +31,7 @@ pub(super) const SECTIONS: [&str; 13] = [
     "decide",
     "events",
     "sinks",
+    "snapshots",
     "http",
     "control",
     "log",
@@ -56,9 +57,15 @@ pub(super) fn config(
     let (events, built_in) = events::read(reader.section("events"), base, &gallery.path);
     let (readers, mut http) = reader.http();
     let (control, log) = (reader.control(), reader.log());
+    let stores = [("gallery.path", gallery.path.as_path()), ("events.path", events.path.as_path())];
+    let snapshots = snapshots::read(reader.section("snapshots"), base, stores);
     let mut secrets = reader.credentials(access);
     let around = Around {
-        stores: [("gallery.path", &gallery.path), ("events.path", &events.path)],
+        stores: [
+            ("gallery.path", &gallery.path),
+            ("events.path", &events.path),
+            ("snapshots.path", &snapshots.path),
+        ],
         base,
         control: &control.socket,
         source: &events.source,
@@ -70,7 +77,21 @@ pub(super) fn config(
     warn_of_unheard_readers(&http, report);
     let cameras = reader.cameras(&mut secrets);
     warn_of_twins(&cameras, report);
-    Config { models, inference, gallery, track, quality, decide, events, sinks, http, control, log, cameras }
+    Config {
+        models,
+        inference,
+        gallery,
+        track,
+        quality,
+        decide,
+        events,
+        sinks,
+        snapshots,
+        http,
+        control,
+        log,
+        cameras,
+    }
 }
 
 struct Reader<'a> {

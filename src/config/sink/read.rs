@@ -15,7 +15,7 @@ use crate::types::ids::CameraId;
 /// What sinks are read with.
 pub(in crate::config) struct Around<'a> {
     /// The stores, by key: no sink writes into one.
-    pub stores: [(&'static str, &'a Path); 2],
+    pub stores: [(&'static str, &'a Path); 3],
     /// Relative paths start here.
     pub base: &'a Path,
     /// The control socket.

@@ -70,6 +70,8 @@ fn with_every_setting_in_force_it_still_is_the_defaults() {
     let token = readers[0].token.clone();
     assert!(token.expose().len() >= 16);
     assert_eq!(readers, [HttpReader::new("dashboard", token)], "options at their defaults");
+    let kept = std::mem::take(&mut loaded.config.snapshots.lists);
+    assert_eq!(kept.into_keys().map(String::from).collect::<Vec<_>>(), ["vip"]);
     let (built_in, sinks) = loaded.config.sinks.into_iter().partition(Sink::is_built_in);
     assert_eq!(Config { sinks: built_in, ..loaded.config }, Config::default());
     sinks_are_at_their_defaults(sinks);
