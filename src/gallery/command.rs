@@ -11,9 +11,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::list::List;
 use super::name::Name;
+use super::outside;
 use super::record::{ExternalId, ListName, Record, Standing};
 use crate::base::error::Result;
 use crate::types::ids::ModelId;
@@ -322,6 +324,13 @@ pub enum Command {
     AuditShow {
         /// Which.
         filter: AuditFilter,
+    },
+    /// A picture of a snapshot, in the answer's body. That it was looked at is on record.
+    Snapshot {
+        /// The snapshot.
+        id: Uuid,
+        /// Which picture.
+        kind: outside::Kind,
     },
     /// Who was on which list then.
     AuditAt {

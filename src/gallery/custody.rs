@@ -18,6 +18,7 @@ use super::keeper::{Keeper, Model, Offered, Opening, Thresholds, hold, try_hold}
 use super::keyring::KeyRing;
 use super::life::{self, Reviews};
 use super::lock::Holder;
+use super::outside::Outside;
 use super::shared::SharedGallery;
 use super::snapshot::Warning;
 use super::succession::Embedders;
@@ -57,6 +58,7 @@ impl Custody {
         let model = Model::configured(models, &config.decide);
         let custody = Self::of(Opening::configured(&config.gallery, Some(model), holder, clock))?;
         hold(&custody.keeper).note_thresholds(&Thresholds::of(config))?;
+        hold(&custody.keeper).note_unknown_snapshots(config.snapshots.unknown)?;
         Ok(custody)
     }
 
@@ -92,6 +94,17 @@ impl Custody {
             Err(error) => tracing::warn!(error = error.chain(), "who was forgotten before cannot be read"),
         }
         (keeper.events_key(), ring)
+    }
+
+    /// The keys of pictures that are kept: the gallery's own, and the identities'.
+    pub fn for_snapshots(&self) -> (Key, KeyRing) {
+        let keeper = hold(&self.keeper);
+        (keeper.snapshots_key(), keeper.ring())
+    }
+
+    /// From now on what is kept there goes with whoever is forgotten.
+    pub fn set_outside(&self, outside: Arc<dyn Outside>) {
+        hold(&self.keeper).set_outside(outside);
     }
 
     /// What an operator should know of the snapshots that came into use since this was asked.

@@ -22,6 +22,7 @@ pub mod list;
 pub mod lock;
 pub mod master;
 pub mod name;
+pub mod outside;
 pub mod reading;
 pub mod record;
 pub mod report;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::command::Source;
 use super::list::List;
+use super::outside::Kind;
 use super::record::{Record, Standing};
 use crate::types::ids::{IdentityId, ModelId, TemplateId};
 
@@ -202,6 +204,9 @@ pub struct Receipt {
     pub templates: u64,
     /// Crops destroyed.
     pub crops: u64,
+    /// Snapshots deleted.
+    #[serde(default)]
+    pub snapshots: u64,
     /// True: the key is gone, and the store's write-ahead log is emptied.
     pub wiped: bool,
     /// Its own templates were searched for after the removal, so often ...
@@ -398,6 +403,19 @@ pub struct AuditEntry {
     pub generation: u64,
     /// The rest.
     pub detail: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Of `Snapshot`; the picture is the answer's body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotShown {
+    /// The snapshot.
+    pub id: Uuid,
+    /// Which picture.
+    pub kind: Kind,
+    /// Who is in it; `None`: nobody who is enrolled.
+    pub identity: Option<IdentityId>,
+    /// Bytes of the JPEG.
+    pub bytes: u64,
 }
 
 /// Somebody on a list at some time. Of `AuditAt`.

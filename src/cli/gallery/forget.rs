@@ -91,13 +91,14 @@ fn in_words(receipt: &Receipt, console: &Console) -> String {
     }
     let text = format!(
         "Forgotten on {}: {}\n\
-         Removed: its key, its record, {}, {}; {wiped}.\n\
+         Removed: its key, its record, {}, {}{}; {wiped}.\n\
          Searched for with its own templates after that: {}, returned by {} of them (generation {}).\n\
          Entry {} of the audit log says so, without the name.\n",
         console.second(receipt.at),
         receipt.identity,
         count(receipt.templates, "template"),
         count(receipt.crops, "crop"),
+        snapshots(receipt),
         count(receipt.probes, "search"),
         if receipt.returned == 0 { "none".to_owned() } else { receipt.returned.to_string() },
         receipt.generation,
@@ -116,12 +117,13 @@ fn dissolved(receipt: &Receipt) -> String {
 fn again(receipt: &Receipt, console: &Console) -> String {
     format!(
         "Was forgotten on {}: {}\n\
-         Removed then: its key, its record, {}, {} (generation {}).\n\
+         Removed then: its key, its record, {}, {}{} (generation {}).\n\
          Entry {} of the audit log says so, without the name.\n",
         console.second(receipt.at),
         receipt.identity,
         count(receipt.templates, "template"),
         count(receipt.crops, "crop"),
+        snapshots(receipt),
         receipt.generation,
         receipt.audit,
     )
@@ -131,6 +133,11 @@ fn beyond(receipt: &Receipt) -> String {
     let lines = receipt.beyond.iter().map(|what| format!("  - {}\n", table::plain(what)));
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("What this cannot reach:\n{lines}") }
+}
+
+/// Where snapshots are kept, how many went.
+fn snapshots(receipt: &Receipt) -> String {
+    if receipt.snapshots == 0 { String::new() } else { format!(", {}", count(receipt.snapshots, "snapshot")) }
 }
 
 /// `1 template`, `3 templates`, `2 searches`.

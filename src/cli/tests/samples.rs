@@ -86,6 +86,7 @@ pub fn receipt() -> Receipt {
         at: time("2026-10-01T11:00:00Z"),
         templates: 3,
         crops: 1,
+        snapshots: 0,
         wiped: true,
         probes: 3,
         returned: 0,

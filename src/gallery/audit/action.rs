@@ -57,6 +57,10 @@ actions! {
     ListRemoved = "list-removed",
     /// A threshold in force is another one.
     ThresholdChanged = "threshold-changed",
+    /// Pictures of people who are not enrolled are kept from now on, for another time, or no longer.
+    UnknownSnapshots = "unknown-snapshots",
+    /// Somebody looked at a snapshot.
+    SnapshotFetched = "snapshot-fetched",
     /// Another model's templates are searched.
     ModelChanged = "model-changed",
     /// The model before the last change is searched again.

@@ -115,6 +115,11 @@ impl Keeper {
         let Traces { dissolved, templates: pictures, mut tags } = self.traces_of(id, &told);
         let mut change = ChangeSet::default();
         plan(&self.directory, id, reason.as_deref(), &dissolved, &mut change)?;
+        let all: Vec<IdentityId> = std::iter::once(id).chain(dissolved.iter().copied()).collect();
+        let snapshots = self.snapshots_of(&all);
+        if let Some((draft, _)) = change.entries.last_mut().filter(|_| snapshots > 0) {
+            draft.detail.insert("snapshots".to_owned(), snapshots.into());
+        }
         if let Some(tag) = &external_tag {
             tags.remove(tag);
         }
@@ -123,6 +128,19 @@ impl Keeper {
         change.forgotten.extend(dissolved.iter().copied().map(none));
         change.forgotten.extend(tags.into_iter().map(|tag| Forgotten::of_tag(tag, at)));
         let done = self.commit(actor, change)?;
+        // The key is gone: what cannot be deleted now cannot be opened either, and goes with the next round or start of the daemon.
+        let mut beyond = told.beyond();
+        let removed = self.forget_snapshots(&all);
+        // Some may be gone already: whoever saw the key go, or the recognition withdrawn, was quicker.
+        let snapshots = removed.map(|removed| removed.max(snapshots)).unwrap_or_else(|error| {
+            tracing::error!(error = error.chain(), "snapshots of somebody who was forgotten are not deleted yet");
+            beyond.push(
+                "the snapshot store, which cannot be written now: what it holds of this identity cannot be opened any more, and is \
+                 deleted as soon as it can be"
+                    .to_owned(),
+            );
+            0
+        });
 
         let snapshot = self.shared.current();
         let probes: Vec<_> = gone.iter().filter(|t| t.row.model == snapshot.model()).collect();
@@ -143,12 +161,13 @@ impl Keeper {
             at,
             templates,
             crops,
+            snapshots,
             wiped: done.wiped,
             probes: probes.len() as u64,
             returned,
             generation: done.generation,
             audit: done.audit,
-            beyond: told.beyond(),
+            beyond,
             dissolved,
             again: false,
         })
@@ -183,6 +202,7 @@ impl Keeper {
             at: entry.at,
             templates: count("templates"),
             crops: count("crops"),
+            snapshots: count("snapshots"),
             wiped: self.store.checkpoint(),
             probes: 0,
             returned: 0,

@@ -30,6 +30,7 @@ mod open;
 mod policy;
 mod read_only;
 mod rotate;
+mod snapshots;
 mod steps;
 mod switch;
 mod verify;
@@ -56,6 +57,7 @@ use super::keyring::KeyRing;
 use super::life::Schedule;
 use super::lock::Lock;
 use super::master::KeySource;
+use super::outside;
 use super::shared::SharedGallery;
 use super::snapshot::{GallerySnapshot, Warning};
 use super::store::Store;
@@ -92,6 +94,8 @@ pub struct Keeper {
     on_swap: Box<dyn Fn(Seen) + Send>,
     embedders: Offered,
     ring: KeyRing,
+    /// What is kept of the enrolled outside.
+    outside: outside::Place,
     /// True while something that was destroyed may still be in the write-ahead log.
     owes_wipe: bool,
     /// True after a command panicked and the store could not be read again.
@@ -175,6 +179,7 @@ impl Keeper {
             Command::AuditHead => json(&self.audit_head()),
             Command::AuditAcceptHead => json(&self.audit_accept_head(actor)?),
             Command::AuditShow { filter } => json(&self.audit_show(&filter)?),
+            Command::Snapshot { id, kind } => self.snapshot(actor, id, kind),
             Command::AuditAt { at } => json(&self.audit_at(at)?),
             Command::Trusted => json(&self.trusted()?),
             Command::Trust { key, label } => json(&self.trust(actor, &key, &label)?),

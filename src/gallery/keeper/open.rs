@@ -196,6 +196,7 @@ impl Keeper {
             clock,
             on_swap,
             embedders: Arc::default(),
+            outside: None,
             owes_wipe: false,
             broken: false,
             head_problem: None,

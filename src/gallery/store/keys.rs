@@ -99,6 +99,11 @@ impl Keys {
         self.audit.derive("watchlistd event log v1")
     }
 
+    /// The key of snapshots of nobody who is enrolled. Another one only in another gallery.
+    pub fn snapshots(&self) -> Key {
+        self.audit.derive("watchlistd snapshots v1")
+    }
+
     /// The key of the tables' totals.
     pub(super) fn totals(&self) -> &Key {
         &self.totals
