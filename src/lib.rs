@@ -26,6 +26,7 @@ pub mod infer;
 pub mod pipeline;
 pub mod pull;
 pub mod sinks;
+pub mod snapshots;
 pub mod source;
 pub mod stats;
 pub mod track;

@@ -113,6 +113,21 @@ macro_rules! camera {
     };
 }
 
+macro_rules! by_reason {
+    ($name:literal, $help:literal, $counts:expr) => {
+        Metric {
+            name: $name,
+            kind: "counter",
+            labels: &["reason"],
+            help: $help,
+            write: |snapshot, samples| {
+                let counts: fn(&Snapshot) -> &Counts = $counts;
+                counts(snapshot).iter().for_each(|(name, count)| samples.put(&[("reason", name)], count));
+            },
+        }
+    };
+}
+
 macro_rules! sink {
     ($name:literal, $kind:literal, $help:literal, $value:expr) => {
         Metric {
@@ -336,6 +351,48 @@ pub const METRICS: &[Metric] = &[
     global!("watchlistd_event_log_healthy", "gauge", "0 while the event log cannot be written.", |s| {
         u8::from(!s.events.log_failing)
     }),
+    global!(
+        "watchlistd_snapshot_pictures_total",
+        "counter",
+        "Pictures cut out of frames and held in memory until it is known who it is.",
+        |s| s.snapshots.made
+    ),
+    global!(
+        "watchlistd_snapshot_pictures_seconds_total",
+        "counter",
+        "Time workers spent on them, the second look for other faces included.",
+        |s| s.snapshots.made_s
+    ),
+    global!("watchlistd_snapshots_kept_total", "counter", "Snapshots that came to the disk.", |s| s
+        .snapshots
+        .kept),
+    global!(
+        "watchlistd_snapshots_kept_seconds_total",
+        "counter",
+        "Time spent on encoding, sealing and storing them.",
+        |s| s.snapshots.kept_s
+    ),
+    by_reason!(
+        "watchlistd_snapshots_missed_total",
+        "Attempts at a picture, its scene or its snapshot that gave none, by why.",
+        |s| &s.snapshots.missed
+    ),
+    by_reason!("watchlistd_snapshots_removed_total", "Snapshots that were deleted, by why.", |s| &s
+        .snapshots
+        .removed),
+    global!("watchlistd_snapshots_held", "gauge", "Snapshots in the store.", |s| s.snapshots.held),
+    global!(
+        "watchlistd_snapshot_store_bytes",
+        "gauge",
+        "Bytes of the snapshot store that hold something.",
+        |s| { s.snapshots.bytes }
+    ),
+    global!(
+        "watchlistd_snapshot_store_healthy",
+        "gauge",
+        "0 while the snapshot store cannot be written or read.",
+        |s| u8::from(!s.snapshots.failing)
+    ),
     sink!("watchlistd_sink_written_total", "counter", "Events a sink has a receipt for.", |k| k.written),
     sink!("watchlistd_sink_lost_total", "counter", "Events a sink refused for good: dead letters.", |k| k
         .lost),

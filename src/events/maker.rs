@@ -120,6 +120,7 @@ impl EventMaker {
             quality: decision.quality.map(|q| rounded(q, 2)),
             frames: decision.frames.iter().copied().skip(skipped).collect(),
             bbox: decision.bbox.map(area),
+            snapshot: None,
             model: decision.model.hex(),
             gallery_generation: decision.generation,
             index: decision.index,

@@ -34,5 +34,6 @@ pub use own::{
 };
 pub use presence::{AppearedData, LeftData};
 pub use schema::{
-    Area, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting, Who,
+    Area, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting,
+    SnapshotRef, Who,
 };

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::counted::Counted;
 use super::json_schema::Time;
+use super::maker::to_millis;
 use super::own::{GalleryData, HealthData, LostData};
 use super::presence::{AppearedData, LeftData};
 use crate::stats::CameraState;
@@ -177,6 +178,13 @@ impl Event {
             Data::Sighting(data) => data.identity.as_ref(),
             Data::Left(data) => data.identity.as_ref(),
             _ => None,
+        }
+    }
+
+    /// Refers to a snapshot, if it is a decision.
+    pub fn refer_to(&mut self, snapshot: SnapshotRef) {
+        if let Data::Sighting(data) = &mut self.data {
+            data.snapshot = Some(snapshot);
         }
     }
 
@@ -354,6 +362,10 @@ pub struct Sighting {
     /// The face's box in the last of these frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bbox: Option<Area>,
+    /// The picture that was kept. Only of a confirmed recognition for a list that keeps snapshots, and of `unknown` where those
+    /// are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotRef>,
     /// SHA-256 that identifies the embedding model, in hexadecimal.
     pub model: String,
     /// Generation of the gallery that was searched.
@@ -368,6 +380,28 @@ pub struct Sighting {
     pub published_at: Timestamp,
     /// From capture to publication in milliseconds, on a clock that never jumps.
     pub latency_ms: u64,
+}
+
+/// A picture that was kept, to be fetched by its id by whoever may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotRef {
+    /// Its id, a UUIDv7.
+    pub id: Uuid,
+    /// When it is deleted. It may be gone before: whoever is in it was forgotten, the recognition was withdrawn, or there was no
+    /// room.
+    #[schemars(with = "Time")]
+    pub until: Timestamp,
+    /// True if there is a picture of the face.
+    pub face: bool,
+    /// True if there is one of what was around it, too.
+    pub scene: bool,
+}
+
+impl SnapshotRef {
+    /// The snapshot `id`, kept until then.
+    pub fn new(id: Uuid, until: Timestamp, scene: bool) -> Self {
+        Self { id, until: to_millis(until), face: true, scene }
+    }
 }
 
 /// Data of `camera`. What does not apply is absent.

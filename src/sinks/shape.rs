@@ -15,7 +15,7 @@
 //! A withdrawal names every list that its track's recognitions named, so `lists` lets it through to whoever heard one of them.
 //! A sink whose `min_score` kept a recognition from it may hear of its withdrawal all the same, as of a visit it does not know.
 
-use crate::events::{Counted, Data, Event, EventType, Identity, Listed};
+use crate::events::{Counted, Data, Event, EventType, Listed};
 use crate::gallery::record::ListName;
 use crate::types::decision::Stage;
 use crate::types::ids::CameraId;
@@ -43,7 +43,7 @@ pub enum Fields {
     /// Everything that the event holds. What the lists do not publish is not in it.
     #[default]
     Name,
-    /// Neither name nor external id: the identity's id, which stays the same, and its lists.
+    /// Neither name nor external id nor snapshot: the identity's id, which stays the same, and its lists.
     Pseudonym,
     /// Nothing that tells people apart: an event about people becomes a [`Counted`] one.
     Count,
@@ -80,12 +80,22 @@ pub enum Omit {
     Bbox,
     /// `message`: of `camera` and `health`, what is said to a person.
     Message,
+    /// `snapshot`
+    Snapshot,
 }
 
 impl Omit {
     /// All of them.
-    pub const ALL: [Omit; 7] =
-        [Omit::ExternalId, Omit::Score, Omit::Margin, Omit::Quality, Omit::Frames, Omit::Bbox, Omit::Message];
+    pub const ALL: [Omit; 8] = [
+        Omit::ExternalId,
+        Omit::Score,
+        Omit::Margin,
+        Omit::Quality,
+        Omit::Frames,
+        Omit::Bbox,
+        Omit::Message,
+        Omit::Snapshot,
+    ];
 
     /// The field's name.
     pub const fn as_str(self) -> &'static str {
@@ -97,6 +107,7 @@ impl Omit {
             Omit::Frames => "frames",
             Omit::Bbox => "bbox",
             Omit::Message => "message",
+            Omit::Snapshot => "snapshot",
         }
     }
 }
@@ -113,7 +124,7 @@ impl Shape {
         }
         match self.fields {
             Fields::Name => {}
-            Fields::Pseudonym => event.identity_mut().into_iter().for_each(without_name),
+            Fields::Pseudonym => without_name(&mut event),
             Fields::Count => event = counted(event),
         }
         self.omit.iter().for_each(|field| omit(&mut event, *field));
@@ -160,8 +171,12 @@ fn on_one(lists: &[String], wanted: &[ListName]) -> bool {
     lists.iter().any(|on| wanted.iter().any(|list| list.as_str() == on))
 }
 
-fn without_name(identity: &mut Identity) {
-    (identity.name, identity.external_id) = (None, None);
+/// A picture says who it is as well as a name does.
+fn without_name(event: &mut Event) {
+    if let Some(identity) = event.identity_mut() {
+        (identity.name, identity.external_id) = (None, None);
+    }
+    omit(event, Omit::Snapshot);
 }
 
 /// Of a change of the gallery only identities that `keep` says; how many there were stays.
@@ -199,6 +214,7 @@ fn omit(event: &mut Event, field: Omit) {
         (Data::Sighting(data), Omit::Frames) => data.frames.clear(),
         (Data::Appeared(data), Omit::Frames) => data.frame = None,
         (Data::Sighting(data), Omit::Bbox) => data.bbox = None,
+        (Data::Sighting(data), Omit::Snapshot) => data.snapshot = None,
         (Data::Appeared(data), Omit::Bbox) => data.bbox = None,
         (Data::Camera(data), Omit::Message) => data.message = None,
         (Data::Health(data), Omit::Message) => data.message = None,

@@ -115,6 +115,80 @@ impl Label for CropDrop {
     }
 }
 
+/// Why there is no snapshot, or none of what was around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SnapshotMiss {
+    /// Another face was too near to be left out.
+    Crowded,
+    /// Somebody else could still be found in the scene.
+    Unclear,
+    /// More tracks were seen at the same time than memory is for.
+    Memory,
+    /// The track had no picture when it was recognised.
+    NoPicture,
+    /// The disk did not take it in time.
+    Late,
+    /// It could not be made or stored.
+    Failed,
+}
+
+impl Label for SnapshotMiss {
+    const ALL: &'static [Self] = &[
+        SnapshotMiss::Crowded,
+        SnapshotMiss::Unclear,
+        SnapshotMiss::Memory,
+        SnapshotMiss::NoPicture,
+        SnapshotMiss::Late,
+        SnapshotMiss::Failed,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            SnapshotMiss::Crowded => "crowded",
+            SnapshotMiss::Unclear => "unclear",
+            SnapshotMiss::Memory => "memory",
+            SnapshotMiss::NoPicture => "no_picture",
+            SnapshotMiss::Late => "late",
+            SnapshotMiss::Failed => "failed",
+        }
+    }
+}
+
+/// Why a snapshot was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SnapshotGone {
+    /// It was kept as long as it may be.
+    Expired,
+    /// The store reached its budget, and it was the oldest.
+    Budget,
+    /// Whoever is in it is not in the gallery any more.
+    Forgotten,
+    /// The recognition was withdrawn.
+    Withdrawn,
+    /// It came to the disk too late for its event to refer to it.
+    Unreferred,
+}
+
+impl Label for SnapshotGone {
+    const ALL: &'static [Self] = &[
+        SnapshotGone::Expired,
+        SnapshotGone::Budget,
+        SnapshotGone::Forgotten,
+        SnapshotGone::Withdrawn,
+        SnapshotGone::Unreferred,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            SnapshotGone::Expired => "expired",
+            SnapshotGone::Budget => "budget",
+            SnapshotGone::Forgotten => "forgotten",
+            SnapshotGone::Withdrawn => "withdrawn",
+            SnapshotGone::Unreferred => "unreferred",
+        }
+    }
+}
+
 /// What was decided, without about whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecisionKind {

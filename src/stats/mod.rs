@@ -18,14 +18,16 @@ pub mod snapshot;
 
 mod camera;
 mod pull;
+mod snapshots;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use camera::{CameraStats, recognising_within};
-pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop};
 pub use pull::{Open, PullStats, Way};
+pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop, SnapshotGone, SnapshotMiss};
+pub use snapshots::SnapshotStats;
 
 use crate::base::clock::Moment;
 use crate::types::ids::CameraId;
@@ -44,6 +46,8 @@ pub struct Stats {
     pub events: EventStats,
     /// Searching.
     pub gallery: GalleryStats,
+    /// Pictures of who was recognised.
+    pub snapshots: Arc<SnapshotStats>,
     started: Moment,
 }
 
@@ -55,6 +59,7 @@ impl Stats {
             inference: InferenceStats::default(),
             events: EventStats::default(),
             gallery: GalleryStats::default(),
+            snapshots: Arc::default(),
             started,
         }
     }
@@ -91,6 +96,7 @@ impl Stats {
             inference: self.inference.snapshot(),
             gallery: self.gallery.snapshot(),
             events: self.events.snapshot(),
+            snapshots: self.snapshots.snapshot(),
             cameras: cameras.iter().map(|c| c.snapshot(now)).collect(),
         }
     }

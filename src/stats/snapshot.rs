@@ -30,6 +30,9 @@ pub struct Snapshot {
     pub gallery: GallerySnapshot,
     /// Events.
     pub events: EventsSnapshot,
+    /// Pictures of who was recognised.
+    #[serde(default)]
+    pub snapshots: SnapshotsSnapshot,
     /// Cameras, by name.
     pub cameras: Vec<CameraSnapshot>,
 }
@@ -127,6 +130,29 @@ pub struct PullSnapshot {
     pub given: u64,
     /// Hung up on, as they did not take what was sent.
     pub stalled: u64,
+}
+
+/// Pictures of who was recognised.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SnapshotsSnapshot {
+    /// Pictures that were cut out of frames, and held in memory until it was known who it was.
+    pub made: u64,
+    /// Time spent on them, in seconds of a worker.
+    pub made_s: f64,
+    /// Snapshots that came to the disk.
+    pub kept: u64,
+    /// Time spent on encoding, sealing and storing them, in seconds.
+    pub kept_s: f64,
+    /// Attempts at a picture, its scene or its snapshot that gave none, by why.
+    pub missed: Counts,
+    /// Snapshots that were deleted, by why.
+    pub removed: Counts,
+    /// Snapshots in the store.
+    pub held: u64,
+    /// Bytes of the store that hold something.
+    pub bytes: u64,
+    /// True while the store cannot be written or read.
+    pub failing: bool,
 }
 
 /// One sink.
