@@ -7,10 +7,12 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use watchlistd::align::Aligner;
 use watchlistd::config::QualityLimits;
+use watchlistd::image::codec::encode_jpeg;
 use watchlistd::image::resize::{Pad, Resizer};
 use watchlistd::image::tensor::{ChannelOrder, CropScaling, Normalize, crop_to_tensor};
-use watchlistd::image::warp::{Border, Similarity, warp_into};
+use watchlistd::image::warp::{Border, Similarity, stretch, warp_into};
 use watchlistd::infer::Alignment;
+use watchlistd::snapshots::cut::{Cutting, View, cut};
 use watchlistd::types::face::{Detection, Landmarks};
 use watchlistd::types::frame::{Colorimetry, Matrix, Pixels, Plane, Planes, RgbImage};
 use watchlistd::types::geometry::{Point, Rect, Size};
@@ -127,5 +129,25 @@ fn align(c: &mut Criterion) {
     group.bench_function("crop+quality, face of 100", |b| b.iter(|| aligner.align(&frame, black_box(&face))));
 }
 
-criterion_group!(benches, resize, warp, tensor, align);
+/// What a picture costs that may be kept; without `[snapshots]` none of it is done. The second look is a run of the detector more.
+fn snapshot(c: &mut Criterion) {
+    let own = Rect::new(900.0, 400.0, 1000.0, 530.0);
+    let other = Rect::new(700.0, 380.0, 790.0, 490.0);
+    let cutting = Cutting { scene: Some(6.0), side: 640 };
+    let view = View { roi: None, masks: &[] };
+    let mut group = c.benchmark_group("snapshot from 1080p");
+    for (format, interleaved) in FORMATS {
+        let frame = Frame::new(1920, 1080, interleaved);
+        let faces = [own, other];
+        group.bench_function(format!("cut, face of 100, another beside it, {format}"), |b| {
+            b.iter(|| cut(black_box(&frame), &own, &faces, view, &cutting));
+        });
+    }
+    let scene = stretch(&Frame::new(1920, 1080, true), Size::new(640, 480)).expect("a size");
+    group.bench_function("JPEG of a scene (of who is kept)", |b| {
+        b.iter(|| encode_jpeg(black_box(&scene), 85))
+    });
+}
+
+criterion_group!(benches, resize, warp, tensor, align, snapshot);
 criterion_main!(benches);

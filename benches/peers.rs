@@ -199,6 +199,7 @@ impl Bench {
             track: config::Track { high_score: SCORE, ..self.config.track.clone() },
             gate: false,
             every_face,
+            snapshots: None,
         };
         let settings = Settings { workers, tuning, fps };
         let model = snapshot::Model { id: self.models.model_id(), dimension: self.models.dimension() };

@@ -27,6 +27,7 @@ use crate::gallery::keeper::{Damaged, Model, Opening, Own};
 use crate::gallery::lock::Holder;
 use crate::gallery::master::KeySource;
 use crate::gallery::succession::ToolEmbedders;
+use crate::snapshots::{Beside, Keys};
 use crate::{bail, err};
 
 /// How long the daemon may take to accept a connection.
@@ -162,6 +163,9 @@ fn own(config: &Config, need: &Need) -> Result<Opened> {
         opened => opened?,
     };
     keeper.set_embedders(Arc::new(ToolEmbedders::new(config.clone())));
+    let keys = Keys { own: keeper.snapshots_key(), ring: Arc::new(keeper.ring()) };
+    let snapshots = Beside::new(config.snapshots.path.clone(), keys, Arc::new(SystemClock::new()));
+    keeper.set_outside(Arc::new(snapshots));
     if let Some(notice) = notice {
         output::tell(&format!("watchlistd: {notice}"));
     }

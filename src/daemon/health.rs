@@ -10,6 +10,7 @@
 //! | part | fails while |
 //! | --- | --- |
 //! | `log` | it cannot be written |
+//! | `snapshots` | their store cannot be written or read |
 //! | `sink:NAME` | its attempts fail |
 //! | `camera:NAME` | frames arrive, and none is looked at: inference is overloaded or stuck |
 
@@ -92,6 +93,14 @@ fn parts(snapshot: &Snapshot) -> Vec<Part> {
             "the event log is written again",
         ),
     };
+    let snapshots = Part {
+        name: "snapshots".to_owned(),
+        works: Some(!snapshot.snapshots.failing),
+        words: (
+            "the snapshot store fails: events go without snapshots; see the log",
+            "the snapshot store works again",
+        ),
+    };
     let sinks = snapshot.events.sinks.iter().map(|sink| Part {
         name: format!("sink:{}", sink.name),
         works: Some(sink.healthy),
@@ -105,7 +114,7 @@ fn parts(snapshot: &Snapshot) -> Vec<Part> {
             "the camera's frames are looked at again",
         ),
     });
-    std::iter::once(log).chain(sinks).chain(cameras).collect()
+    [log, snapshots].into_iter().chain(sinks).chain(cameras).collect()
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use crate::pipeline::live::{Live, Surroundings};
 use crate::pull;
 use crate::sinks;
 use crate::sinks::Publisher;
+use crate::snapshots::{self, Keys, Policy, Snapshots};
 use crate::source::gst;
 use crate::stats::{InferenceSetup, Stats};
 
@@ -125,14 +126,23 @@ impl Daemon {
         life.have(Need::Gallery);
 
         let maker = Arc::new(EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()));
+        let snapshots = snapshots(&config, &custody, &stats, &clock, &heartbeats)?;
         let publisher = Arc::new(publish(&config, &custody, &maker, &stats, &clock, &heartbeats)?);
         reception.serve_events(Clerk::new(publisher.inspector()));
         let source = pull::Source::new(publisher.reading(), maker.clone(), clock.clone());
         let event_sockets = event_socket::start_all(&config.sinks, &source, &stats)?;
         readers.open(source);
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
-        let around =
-            Surroundings { clock, stats, heartbeats: heartbeats.clone(), custody, maker, publisher, opener };
+        let around = Surroundings {
+            clock,
+            stats,
+            heartbeats: heartbeats.clone(),
+            custody,
+            maker,
+            publisher,
+            snapshots,
+            opener,
+        };
         note_models(&models, &around);
         // Workers open their models here, and a GPU builds its engines.
         let live = notifier.extend_during(LOADING, || Live::start(&config, &models, around.clone()))?;
@@ -272,7 +282,7 @@ impl Daemon {
         self.tell(HealthChange::of_all(HealthState::Stopping, None));
         let drained = self.live.drain();
         self.watchdog.stop();
-        let Surroundings { publisher, maker, .. } = self.around;
+        let Surroundings { publisher, maker, snapshots, .. } = self.around;
         drop(maker);
         let published = match Arc::try_unwrap(publisher) {
             Ok(publisher) => publisher.finish(Duration::from_secs(1)),
@@ -282,6 +292,9 @@ impl Daemon {
         self.event_sockets.iter_mut().for_each(|socket| socket.drain(LAST_WORD));
         self.http.iter_mut().for_each(|http| http.drain(LAST_WORD));
         drop((self.event_sockets, self.http));
+        if snapshots.is_some_and(|snapshots| !snapshots.finish(Duration::from_secs(1))) {
+            tracing::error!("the snapshot store is stuck");
+        }
         let _ = self.life.become_phase(Phase::Stopped);
         if !drained {
             tracing::error!("not everything was finished in time");
@@ -339,6 +352,46 @@ pub fn place_of_log(config: &Config) -> PathBuf {
         return chosen.clone();
     }
     config.control.socket.with_file_name("events.db")
+}
+
+/// Opens the snapshot store, where pictures are kept, or were: what is there has to go when its time comes, and with whoever is
+/// forgotten.
+fn snapshots(
+    config: &Config,
+    custody: &Custody,
+    stats: &Arc<Stats>,
+    clock: &Arc<dyn Clock>,
+    heartbeats: &Arc<Heartbeats>,
+) -> Result<Option<Arc<Snapshots>>> {
+    let settings = &config.snapshots;
+    let policy = Policy::of(settings);
+    if !policy.is_on() && !settings.path.exists() {
+        return Ok(None);
+    }
+    if on_read_only(&config.gallery.path) {
+        tracing::warn!("the gallery's file system is read-only: no snapshots are kept");
+        return Ok(None);
+    }
+    if let Some(time) = settings.unknown {
+        tracing::warn!(
+            seconds = time.as_secs(),
+            "snapshots.unknown is on: pictures of people who are not enrolled are kept"
+        );
+    }
+    let (own, ring) = custody.for_snapshots();
+    let options = snapshots::Options {
+        path: settings.path.clone(),
+        keys: Keys { own, ring: Arc::new(ring) },
+        policy,
+        budget: settings.budget,
+        quality: settings.quality,
+        clock: clock.clone(),
+        stats: stats.snapshots.clone(),
+    };
+    let beat = heartbeats.register("snapshots", budget::DECISION_STUCK);
+    let snapshots = Arc::new(Snapshots::start(options, beat)?);
+    custody.set_outside(snapshots.clone());
+    Ok(Some(snapshots))
 }
 
 fn rules(events: &Events) -> log::Rules {

@@ -15,11 +15,14 @@ use super::queue::Shot;
 use super::tuning::Tuning;
 use crate::align::Aligner;
 use crate::base::clock::Moment;
+use crate::snapshots;
+use crate::snapshots::cut::{Crowded, Cutting, Picture, View};
 use crate::track::shots::{Offer, ShotSelector};
 use crate::track::{Ended, Sighting, Tracker};
 use crate::types::decision::Sight;
 use crate::types::face::{Detection, FaceCrop, Refusal};
 use crate::types::frame::Frame;
+use crate::types::geometry::Rect;
 use crate::types::ids::{CameraId, ModelId, TrackId};
 
 /// What a frame led to.
@@ -38,6 +41,10 @@ pub enum Finding {
     },
     /// A track begins to count; once for each, before its first shot.
     Appeared(TrackId, Sight),
+    /// The best picture of the track so far, which may be kept.
+    Picture(Box<Picture>),
+    /// There would be one, if another face were not so near.
+    Crowded,
     /// Embed this.
     Shot(Shot),
     /// A face that is not good enough. `confirmed` is false while its track may still be a false alarm.
@@ -89,7 +96,12 @@ struct Memory {
     selector: ShotSelector<Shot>,
     confirmed: bool,
     shots: u32,
+    /// Quality of the best picture that was cut out.
+    pictured: f32,
 }
+
+/// A picture takes the place of another only if the face is so much better: each costs a second look.
+const CLEARLY_BETTER: f32 = 0.1;
 
 impl Analyser {
     /// Remembers nothing. The aligner cuts for the model; its limits are replaced by the settings'.
@@ -118,6 +130,17 @@ impl Analyser {
 
     /// Looks at a frame's detections. Masked ones must be gone already.
     pub fn look(&mut self, frame: &Frame, detections: &[Detection], tuning: &Tuning) -> Vec<Finding> {
+        self.look_among(frame, detections, &[], tuning)
+    }
+
+    /// The same among `others`: faces that are not looked at, and must not be in a picture.
+    pub fn look_among(
+        &mut self,
+        frame: &Frame,
+        detections: &[Detection],
+        others: &[Rect],
+        tuning: &Tuning,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         if frame.epoch <= self.over {
             return findings;
@@ -126,7 +149,7 @@ impl Analyser {
             self.start_epoch(frame.epoch, tuning, &mut findings);
         }
         if let Some(epoch) = &mut self.current {
-            epoch.look(frame, detections, &mut findings);
+            epoch.look(frame, detections, others, &mut findings);
         }
         findings
     }
@@ -172,11 +195,20 @@ impl Analyser {
 }
 
 impl Epoch {
-    fn look(&mut self, frame: &Frame, detections: &[Detection], findings: &mut Vec<Finding>) {
+    fn look(
+        &mut self,
+        frame: &Frame,
+        detections: &[Detection],
+        others: &[Rect],
+        findings: &mut Vec<Finding>,
+    ) {
+        let faces = || detections.iter().map(|d| d.bbox).chain(others.iter().copied()).collect();
+        // Where no picture is cut out, nobody asks who else is there.
+        let faces: Vec<Rect> = self.tuning.snapshots.as_ref().map(|_| faces()).unwrap_or_default();
         let update = self.tracker.update(frame.captured, frame.sequence, frame.size(), detections);
         for sighting in update.sightings() {
             if let Some(detection) = detections.get(sighting.detection) {
-                self.sight(frame, sighting, detection, findings);
+                self.sight(frame, sighting, detection, &faces, findings);
             }
         }
         self.release_due(frame.captured, findings);
@@ -191,6 +223,7 @@ impl Epoch {
         frame: &Frame,
         sighting: &Sighting,
         detection: &Detection,
+        faces: &[Rect],
         findings: &mut Vec<Finding>,
     ) {
         let track = &sighting.track;
@@ -199,6 +232,7 @@ impl Epoch {
             selector: ShotSelector::new(&self.tuning.track),
             confirmed: false,
             shots: 0,
+            pictured: -1.0,
         });
         let first = sighting.confirmed && !memory.confirmed;
         if first {
@@ -224,6 +258,17 @@ impl Epoch {
             }
         };
         let quality = crop.quality().score;
+        if let Some(cutting) = &self.tuning.snapshots
+            && quality > memory.pictured + CLEARLY_BETTER
+        {
+            findings.push(match picture(&self.tuning, cutting, frame, track, detection, quality, faces) {
+                Ok(picture) => {
+                    memory.pictured = quality;
+                    Finding::Picture(Box::new(picture))
+                }
+                Err(Crowded) => Finding::Crowded,
+            });
+        }
         let shot = Shot {
             track: track.clone(),
             model: self.model,
@@ -274,6 +319,21 @@ impl Epoch {
     }
 }
 
+/// Cuts pictures of the face out that may be kept.
+fn picture(
+    tuning: &Tuning,
+    cutting: &Cutting,
+    frame: &Frame,
+    track: &TrackId,
+    detection: &Detection,
+    quality: f32,
+    faces: &[Rect],
+) -> Result<Picture, Crowded> {
+    let view = View { roi: tuning.roi(frame.size()), masks: &tuning.masks };
+    let (face, scene) = snapshots::cut::cut(frame.pixels(), &detection.bbox, faces, view, cutting)?;
+    Ok(Picture { track: track.clone(), quality, captured: frame.captured, face, scene })
+}
+
 /// Cuts the face out, if it is good enough.
 fn cut(
     aligner: &Aligner,
@@ -300,7 +360,7 @@ mod tests {
     use crate::config::{Camera, CameraSource, Config};
     use crate::infer::Alignment;
     use crate::types::frame::RgbImage;
-    use crate::types::geometry::{Point, Rect, Size};
+    use crate::types::geometry::{Point, Size};
 
     const SIZE: Size = Size::new(640, 480);
     const TEMPLATE: [(f32, f32); 5] = [(38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)];
@@ -388,6 +448,33 @@ mod tests {
             assert!(shots >= 1, "every {interval} ms: nothing was embedded");
             assert_eq!(analyser.live(), 1);
         }
+    }
+
+    fn pictures(findings: &[Finding]) -> usize {
+        findings.iter().filter(|finding| matches!(finding, Finding::Picture(_))).count()
+    }
+
+    #[test]
+    fn pictures_are_cut_out_only_where_they_may_be_kept_and_only_for_a_better_face() {
+        let on = Some(Cutting { scene: Some(4.0), side: 320 });
+        for (snapshots, expected) in [(None, 0), (on, 1)] {
+            let (mut analyser, settings) = (analyser(), Tuning { snapshots, ..tuning() });
+            let looked = (0..9).map(|i| analyser.look(&frame(1, i, i * 200), &[face(50.0)], &settings));
+            let cut: usize = looked.map(|findings| pictures(&findings)).sum();
+            assert_eq!(cut, expected, "the same face again and again");
+        }
+    }
+
+    #[test]
+    fn a_face_that_is_not_looked_at_is_kept_out_of_pictures_all_the_same() {
+        let snapshots = Some(Cutting { scene: Some(4.0), side: 320 });
+        let (mut analyser, settings) = (analyser(), Tuning { snapshots, ..tuning() });
+        let too_near = Rect::new(110.0, 100.0, 220.0, 212.0);
+        let findings = analyser.look_among(&frame(1, 0, 0), &[face(50.0)], &[too_near], &settings);
+        assert_eq!(pictures(&findings), 0);
+        assert!(findings.iter().any(|finding| matches!(finding, Finding::Crowded)), "{findings:?}");
+        let findings = analyser.look_among(&frame(1, 1, 200), &[face(50.0)], &[], &settings);
+        assert_eq!(pictures(&findings), 1);
     }
 
     #[test]

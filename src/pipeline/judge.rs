@@ -155,6 +155,11 @@ impl Judge {
         decisions
     }
 
+    /// After a message about a track's shots or its end: true if nothing more of the track will come.
+    pub fn is_over(&self, track: &TrackId) -> bool {
+        self.ledger.is_over(track)
+    }
+
     /// Nobody sends any more: what is still open is over.
     pub fn finish(&mut self) -> Vec<Notice> {
         self.decider.finish()

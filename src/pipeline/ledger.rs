@@ -51,6 +51,11 @@ impl Ledger {
         self.accounts.len()
     }
 
+    /// True if nothing of the track is open.
+    pub fn is_over(&self, track: &TrackId) -> bool {
+        !self.accounts.contains_key(track)
+    }
+
     fn close(&mut self, track: &TrackId) -> Option<Moment> {
         let at = self.accounts.get(track)?.settled()?;
         self.accounts.remove(track);

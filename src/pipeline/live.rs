@@ -39,10 +39,11 @@ use crate::gallery::rounds::Rounds;
 use crate::gallery::snapshot::Warning;
 use crate::infer::models::Models;
 use crate::sinks::Publisher;
+use crate::snapshots::Snapshots;
 use crate::source::supervisor::{Handle, Opener, Supervisor};
 use crate::stats::{Stats, recognising_within};
 use crate::types::decision::{Decision, Notice};
-use crate::types::ids::{CameraId, ModelId};
+use crate::types::ids::{CameraId, ModelId, TrackId};
 
 /// How long a reload waits for a camera that it closes.
 const RECONNECT: Duration = Duration::from_secs(3);
@@ -62,6 +63,8 @@ pub struct Surroundings {
     pub maker: Arc<EventMaker>,
     /// Takes events.
     pub publisher: Arc<Publisher>,
+    /// Keeps pictures of who was recognised; `None`, where none are and none were.
+    pub snapshots: Option<Arc<Snapshots>>,
     /// Opens cameras.
     pub opener: Arc<dyn Opener>,
 }
@@ -260,6 +263,7 @@ fn start_workers(
                 fittings: fittings.clone(),
                 pool: pool.clone(),
                 judge: judge.clone(),
+                shelf: around.snapshots.as_ref().and_then(|snapshots| snapshots.shelf().cloned()),
                 stats: around.stats.clone(),
                 beat: around.heartbeats.register(&name, budget::INFERENCE_STUCK),
                 clock: around.clock.clone(),
@@ -290,11 +294,25 @@ fn start_decider(
                 Message::Embedded(shot, _) => Some(shot.captured),
                 _ => None,
             };
+            let shelf = around.snapshots.as_ref().and_then(|snapshots| snapshots.shelf());
+            let track = shelf.and_then(|_| about_the_end_of(&message));
             beat.work(|| judge.hear(message).iter().for_each(|notice| tell(notice, shot, &around)));
+            if let (Some(shelf), Some(track)) = (shelf, track.filter(|track| judge.is_over(track))) {
+                shelf.ended(&track);
+            }
         }
         // The workers are gone. Whose end none of them told, as one was stuck, is over all the same.
         beat.work(|| judge.finish().iter().for_each(|notice| tell(notice, None, &around)));
     })
+}
+
+/// The track whose last word this may be.
+fn about_the_end_of(message: &Message) -> Option<TrackId> {
+    match message {
+        Message::Embedded(shot, _) => Some(shot.track.clone()),
+        Message::Dropped(track, _) | Message::Ended { track, .. } => Some(track.clone()),
+        Message::Appeared(..) | Message::Refused(..) | Message::Policy(_) | Message::Gallery => None,
+    }
 }
 
 /// Publishes what is known of a track; see [`announce`] for decisions.
@@ -316,7 +334,10 @@ fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
         let latency = (shot == Some(decision.captured)).then(|| now.since(decision.captured));
         camera.decided((&decision.verdict).into(), latency, now);
     }
-    if let Some(event) = around.maker.decision(decision, now) {
+    around.snapshots.iter().for_each(|snapshots| snapshots.decided(decision));
+    if let Some(mut event) = around.maker.decision(decision, now) {
+        // The picture first: whoever reads the event finds it.
+        around.snapshots.iter().for_each(|snapshots| snapshots.refer(decision, &mut event));
         around.publisher.publish(event);
     }
 }

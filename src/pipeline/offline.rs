@@ -363,6 +363,8 @@ impl Run<'_> {
                     self.timeline.push_back(Entry::Waiting);
                     let _ = self.hands.shots.send(Job::Embed(number, shot));
                 }
+                // Of a recording no picture is kept.
+                Finding::Picture(_) | Finding::Crowded => {}
                 Finding::Refused { confirmed: false, .. } => {}
                 Finding::Refused { track, refusal, .. } => self.ready(Message::Refused(track, refusal)),
                 Finding::Ended { confirmed: false, .. } => {}

@@ -18,9 +18,13 @@ use crate::daemon::watchdog::Beat;
 use crate::detect::Detector;
 use crate::err;
 use crate::infer::Embedder;
-use crate::stats::{CropDrop, FrameDrop, Stats};
+use crate::snapshots::cut::Picture;
+use crate::snapshots::look::look_again;
+use crate::snapshots::shelf::Shelf;
+use crate::stats::{CropDrop, FrameDrop, SnapshotMiss, Stats};
 use crate::types::embedding::Embedding;
 use crate::types::frame::Frame;
+use crate::types::geometry::Size;
 
 /// A worker's tools: sessions of its own, and where its answers go.
 pub struct Worker {
@@ -36,6 +40,8 @@ pub struct Worker {
     pub pool: Arc<Pool>,
     /// The decider.
     pub judge: Sender<Message>,
+    /// Where pictures go that may be kept; `None`: none are made.
+    pub shelf: Option<Arc<Shelf>>,
     /// Counters.
     pub stats: Arc<Stats>,
     /// Tells the watchdog.
@@ -102,7 +108,7 @@ impl Worker {
         let detector = &mut self.detector;
         let found = guarded("detection", || detector.detect(frame.pixels(), &options));
         self.stats.inference.detect.record(started.elapsed());
-        let mut detections = match found {
+        let found = match found {
             Ok(detections) => detections,
             Err(error) => {
                 lane.stats().frames_dropped.add(FrameDrop::Failed, 1);
@@ -111,23 +117,58 @@ impl Worker {
                 return;
             }
         };
-        detections.retain(|d| !tuning.masks(d, frame.size()));
+        let (detections, others) = tuning.chosen(found, frame.size());
         lane.stats().frame_inferred(detections.len() as u64, self.clock.now());
         let mut analyser = lane.analyser();
         analyser.fit(self.fitting.model, &self.fitting.aligner);
-        let findings = analyser.look(frame, &detections, &tuning);
+        let findings = analyser.look_among(frame, &detections, &others, &tuning);
         drop(analyser);
         lane.stats().tracks_live.set(lane.analyser().live() as u64);
         self.report(lane, findings);
     }
 
+    /// Looks at a picture once more, and leaves it where the decider finds it.
+    fn picture(&mut self, picture: Picture, tensor: Size) {
+        let Some(shelf) = self.shelf.clone() else { return };
+        let started = Instant::now();
+        let detector = &mut self.detector;
+        let clear = guarded("a second look", || {
+            let Picture { face, scene, .. } = picture;
+            let face = look_again(face, detector.as_mut(), tensor)?;
+            let scene = scene.map(|scene| look_again(scene, detector.as_mut(), tensor)).transpose()?;
+            Ok((face, scene))
+        });
+        let missed = &self.stats.snapshots.missed;
+        match clear {
+            Ok((Some(face), scene)) => {
+                if scene.as_ref().is_some_and(Option::is_none) {
+                    missed.add(SnapshotMiss::Unclear, 1);
+                }
+                let Picture { track, quality, captured, .. } = picture;
+                shelf.put(Picture { track, quality, captured, face, scene: scene.flatten() });
+            }
+            Ok((None, _)) => missed.add(SnapshotMiss::Crowded, 1),
+            Err(error) => {
+                missed.add(SnapshotMiss::Failed, 1);
+                self.stats.inference.failures.add(1);
+                tracing::error!(
+                    error = error.chain(),
+                    "a picture could not be looked at again: it is not kept"
+                );
+            }
+        }
+        self.stats.snapshots.made.record(started.elapsed());
+    }
+
     /// Sends on what an analyser found, in order; its shots go to the queue.
-    fn report(&self, lane: &Lane, findings: Vec<Finding>) {
+    fn report(&mut self, lane: &Lane, findings: Vec<Finding>) {
         for finding in findings {
             match finding {
                 Finding::Seen { first: true, .. } => lane.stats().tracks_started.add(1),
                 Finding::Seen { .. } => {}
                 Finding::Appeared(track, sight) => self.tell(Message::Appeared(track, sight)),
+                Finding::Picture(picture) => self.picture(*picture, lane.tuning().input),
+                Finding::Crowded => self.stats.snapshots.missed.add(SnapshotMiss::Crowded, 1),
                 Finding::Shot(shot) => {
                     self.pool.submit([shot]).into_iter().for_each(|d| self.report_drop(d));
                     self.stats.inference.queue.set(self.pool.waiting_shots() as u64);
@@ -139,7 +180,10 @@ impl Worker {
                         self.tell(Message::Refused(track, refusal));
                     }
                 }
-                Finding::Ended { confirmed: false, .. } => {}
+                // Nobody else is told of it.
+                Finding::Ended { confirmed: false, track, .. } => {
+                    self.shelf.iter().for_each(|shelf| shelf.ended(&track));
+                }
                 Finding::Ended { track, at, shots, .. } => self.tell(Message::Ended { track, at, shots }),
             }
         }

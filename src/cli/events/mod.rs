@@ -15,6 +15,7 @@ mod filter;
 mod gap;
 mod show;
 mod sinks;
+mod snapshot;
 mod tail;
 mod times;
 mod verify;
@@ -34,7 +35,7 @@ use super::console::Console;
 use super::desk::DeskArgs;
 use super::{context, output};
 use crate::base::error::Result;
-use crate::err;
+use crate::{bail, err};
 use crate::events::{EventMaker, Ids, json_schema};
 
 /// Arguments of `events`.
@@ -115,10 +116,16 @@ enum EventsCommand {
     ///
     /// It is also in docs/schema/event-v1.json. Later versions of the program may add fields, types and words, which it allows.
     Schema,
+    /// Write the picture of a snapshot that an event refers to into a file.
+    ///
+    /// Asks the running daemon over its Unix socket; where none runs, opens the stores itself. That it was looked at, and by whom, is
+    /// in the audit log. Exit status 66 when there is no such snapshot any more.
+    Snapshot(snapshot::SnapshotArgs),
 }
 
 /// What a command works with.
 struct Session {
+    desk: DeskArgs,
     console: Console,
     /// It is about a copy of a log, which has no head of its own beside it.
     copy: bool,
@@ -137,8 +144,12 @@ pub fn run(args: EventsArgs) -> Result<ExitCode> {
     if matches!(command, EventsCommand::Schema) {
         return schema();
     }
+    if matches!(command, EventsCommand::Snapshot(_)) && from.log.is_some() {
+        bail!(Usage, "--log: snapshots are not in the event log; leave it out");
+    }
     let config = context::load_for_tools(&from.desk.config)?;
     let mut session = Session {
+        desk: from.desk.clone(),
         console: Console::of_process(from.desk.json),
         copy: from.log.is_some(),
         maker: EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()),
@@ -158,6 +169,7 @@ impl EventsCommand {
             Self::Sinks => sinks::run(session),
             Self::Dead(args) => sinks::dead(&args, session),
             Self::Schema => schema(),
+            Self::Snapshot(args) => snapshot::run(&args, &session.desk),
         }
     }
 }

@@ -69,6 +69,7 @@ fn settings(args: &RecognizeArgs, config: &Config) -> Result<Settings> {
         track: crate::config::Track { high_score: args.look.min_score, ..config.track.clone() },
         gate: !args.video.any_quality && !args.video.every_face,
         every_face: args.video.every_face,
+        snapshots: None,
     };
     Ok(Settings { workers: context::workers(args.video.workers)?, tuning, fps: args.video.fps })
 }

@@ -135,6 +135,7 @@ impl Scene {
             fittings: fittings.clone(),
             pool: pool.clone(),
             judge: tell,
+            shelf: None,
             stats: stats.clone(),
             beat: Heartbeats::new(clock.clone()).register("worker", Duration::from_secs(60)),
             clock: clock.clone(),
