@@ -94,6 +94,7 @@ fn one_place_names_each_library() {
                 "src/base/sqlite.rs",
                 "src/gallery/store/",
                 "src/events/log/",
+                "src/snapshots/",
                 "src/gallery/keeper/verify/flips.rs",
                 "src/gallery/keeper/verify/rows.rs",
             ],

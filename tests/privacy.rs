@@ -17,6 +17,7 @@ use search::events;
 use search::numbers::LIKE;
 use search::people::{Eyes, Portrait, configuration};
 use search::places::{self, Thing};
+use search::snapshots::{self, Kept};
 use search::trial::Trial;
 use search::{Face, Finding, Searcher, plant, residue, sown, text};
 use support::{DemoCamera, is_recognized, var};
@@ -133,12 +134,14 @@ fn is_expected(name: &str) -> bool {
         "events.db",
         "events.db-shm",
         "events.head",
+        "snapshots.db",
+        "snapshots.db-shm",
         "runtime/control.sock.lock",
         // A byte or two of GLib's, when it has looked for settings.
         "home/.cache/dconf/user",
     ];
     // GStreamer's list of plug-ins is left out if it is as it was; ONNX Runtime would keep its reports at home.
-    let databases = ["gallery.db ", "events.db "];
+    let databases = ["gallery.db ", "events.db ", "snapshots.db "];
     let row =
         name.split(" row ").next().is_some_and(|table| databases.iter().any(|db| table.starts_with(db)));
     known.contains(&name) || row || name.starts_with("outputs/")
@@ -183,7 +186,8 @@ fn strangers_leave_nothing_behind() {
     let strange: Vec<&str> =
         things.iter().map(|t| t.name.as_str()).filter(|name| !is_expected(name)).collect();
     assert!(strange.is_empty(), "{strange:?} were written");
-    let database = |name: &str| name.starts_with("gallery.db") || name.starts_with("events.db");
+    let database =
+        |name: &str| ["gallery.db", "events.db", "snapshots.db"].iter().any(|db| name.starts_with(db));
     let is_text = |thing: &&Thing| !database(&thing.name) || thing.name.ends_with(".lock");
     things.iter().filter(is_text).for_each(assert_plain);
 
@@ -196,8 +200,13 @@ fn strangers_leave_nothing_behind() {
     assert_eq!(census.vectors.len(), ENROLLED.len());
     assert_eq!(census.crops.len(), ENROLLED.len(), "crops are kept, and one for each");
     assert!(census.counts["names of the forgotten, whose key is gone"] > 0);
-    let rest = residue::unexplained(&stopped.path().join("gallery.db"));
-    assert_eq!(rest, Vec::<Range<usize>>::new(), "beside what is stored");
+    for database in ["gallery.db", "snapshots.db"] {
+        let rest = residue::unexplained(&stopped.path().join(database));
+        assert_eq!(rest, Vec::<Range<usize>>::new(), "beside what is stored in {database}");
+    }
+
+    // Pictures were kept of those who are enrolled; of whoever stood beside them, nothing can be recognised in them.
+    known.assert_nobody_else(&snapshots::account(stopped.path()));
     eprintln!("sealed, opened, attributed: {:#?}\n{:.0?} in all", census.counts, begun.elapsed());
 }
 
@@ -229,6 +238,9 @@ fn run(trial: &Trial, album: &Album) -> [tempfile::TempDir; 3] {
             strangers.map(|e| format!("{}/{}", e["data"]["camera"], e["data"]["track"])).collect();
         let at = |camera: &str| tracks.iter().filter(|track| track.contains(camera)).count();
         at("door") >= 3 && at("yard") >= 2 && seen.iter().any(|e| is_recognized(e, "door"))
+    });
+    trial.until(&mut daemon, "a picture of somebody enrolled", |trial| {
+        trial.events().iter().any(|event| event["data"]["snapshot"]["id"].is_string())
     });
     for (name, arguments) in [
         ("list", &["gallery", "list", "--json"][..]),
@@ -326,6 +338,29 @@ impl Known {
 
     fn faces(&self) -> Vec<Face> {
         self.scene.iter().chain(&self.enrolled).map(|p| Face::new(&p.who, &p.vector)).collect()
+    }
+
+    /// Each picture shows whose it is said to be, or nobody; and never anybody else.
+    fn assert_nobody_else(&mut self, kept: &[Kept]) {
+        assert!(!kept.is_empty(), "no picture was kept");
+        let mut seen = 0;
+        for Kept { name, kind, image } in kept {
+            for vector in self.eyes.faces(image) {
+                let score = |p: &Portrait| p.vector.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
+                let others = self.scene.iter().chain(&self.enrolled).filter(|p| p.who != *name);
+                for other in others {
+                    assert!(
+                        score(other) < LIKE,
+                        "the {kind} of {name} shows {}: {:.2}",
+                        other.who,
+                        score(other)
+                    );
+                }
+                seen += usize::from(self.enrolled.iter().any(|p| p.who == *name && score(p) > LIKE));
+            }
+        }
+        eprintln!("{} pictures were kept; in {seen} whoever it is can be recognised", kept.len());
+        assert!(seen > 0);
     }
 
     /// What is sealed is of those whose it is said to be, and looks like nobody else.

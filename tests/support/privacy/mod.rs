@@ -20,6 +20,7 @@ pub mod pictures;
 pub mod places;
 pub mod plant;
 pub mod residue;
+pub mod snapshots;
 pub mod sown;
 pub mod text;
 pub mod trial;

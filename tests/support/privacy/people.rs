@@ -59,6 +59,16 @@ impl Eyes {
         (crop.image().clone(), vector.as_slice().to_vec())
     }
 
+    /// The vectors of all faces in a picture.
+    pub fn faces(&mut self, picture: &RgbImage) -> Vec<Vec<f32>> {
+        let options = DetectOptions { input: Size::new(640, 640), min_score: 0.5, roi: None };
+        let found = self.detector.detect(picture, &options).expect("runs");
+        let crops: Vec<_> =
+            found.iter().map(|face| self.aligner.align(picture, face).expect("a crop")).collect();
+        let vectors = self.embedder.embed(&crops).expect("runs");
+        vectors.into_iter().map(|v| v.expect("a vector").as_slice().to_vec()).collect()
+    }
+
     /// The face in a photograph, once more in a worse copy.
     pub fn portrait(&mut self, who: &str, picture: &RgbImage) -> Portrait {
         let (crop, vector) = self.face(picture);

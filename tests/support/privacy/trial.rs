@@ -37,7 +37,7 @@ impl Trial {
             format!(
                 "[http]\nlisten = \"127.0.0.1:{port}\"\n[quality]\nmax_pitch = 45\n[decide]\ncooldown = \"100ms\"\n\
                  [log]\nfilter = \"trace\"\nformat = \"human\"\n[events]\nstdout = true\njournal = true\n\
-                 [events.file]\npath = \"events.jsonl\"\n{}",
+                 [events.file]\npath = \"events.jsonl\"\n[snapshots.lists]\nwatchlist = \"30d\"\n{}",
                 cameras.iter().map(table).collect::<String>()
             )
         };
