@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use camera::{CameraStats, recognising_within};
-pub use pull::{Open, PullStats, Way};
 pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop, SnapshotGone, SnapshotMiss};
+pub use pull::{Open, PullStats, Way};
 pub use snapshots::SnapshotStats;
 
 use crate::base::clock::Moment;

@@ -35,8 +35,8 @@ use super::console::Console;
 use super::desk::DeskArgs;
 use super::{context, output};
 use crate::base::error::Result;
-use crate::{bail, err};
 use crate::events::{EventMaker, Ids, json_schema};
+use crate::{bail, err};
 
 /// Arguments of `events`.
 #[derive(Debug, Args)]

@@ -81,7 +81,7 @@ fn run(site: &Site, line: &str) -> Ran {
 fn run_with(line: &str, open: impl Fn() -> Result<Asking> + 'static) -> Ran {
     let args = parsed(line).unwrap_or_else(|e| panic!("{line}: {e}"));
     let (console, out, err) = console(args.from.desk.json, None);
-    let From { log, desk } = args.from;
+    let super::From { log, desk } = args.from;
     let mut session = Session { desk, console, copy: log.is_some(), open: Box::new(open), maker: maker() };
     let result = args.command.carry_out(&mut session);
     Ran { result, out: out.text(), err: err.text() }
