@@ -34,7 +34,7 @@ test: ## every test
 	@scripts/setup $(SETUP_FLAGS) --tests
 	@cargo build --all-features --quiet
 	@target/debug/watchlistd $(PREPARE)
-	cargo test --all-features
+	cargo test --all-features --no-fail-fast
 
 bench: setup ## Criterion benches of every kernel
 	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol --bench events
