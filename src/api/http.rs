@@ -1,5 +1,6 @@
 //! Loopback HTTP for machines: `/metrics` (Prometheus), `/healthz` (alive and getting on), `/readyz` (at work), and events for
-//! those who have a reader's token: `/v1/events` (poll), `/v1/events/stream` (server-sent events).
+//! those who have a reader's token: `/v1/events` (poll), `/v1/events/stream` (server-sent events), `/v1/snapshots` (pictures that they
+//! refer to).
 //!
 //! ```text
 //!   TcpListener ─▶ at most 32 connections ─▶ each: at most 10 s and 64 KiB in ─▶ axum ─┬▶ a page
@@ -12,6 +13,7 @@
 mod connection;
 mod events;
 mod readers;
+mod snapshots;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,7 +29,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
-pub use self::readers::Readers;
+pub use self::readers::{Album, Readers};
 
 use self::connection::{Bounded, Lease};
 use super::{Report, metrics};
@@ -141,6 +143,7 @@ fn router(report: Report, readers: Arc<Readers>) -> Router {
     let pulls = Router::new()
         .route("/v1/events", get(events::poll))
         .route("/v1/events/stream", get(events::stream))
+        .route("/v1/snapshots/{id}/{picture}", get(snapshots::picture))
         .with_state(readers);
     pages.merge(pulls)
 }

@@ -30,7 +30,9 @@ use crate::config::{Config, Events, Sink, SinkKind, diff};
 use crate::err;
 use crate::events::desk::Clerk;
 use crate::events::{EventMaker, HealthChange, HealthState, Ids, log};
+use crate::gallery::command::{Actor, Command};
 use crate::gallery::custody::Custody;
+use crate::gallery::keeper::execute_shared;
 use crate::gallery::store::on_read_only;
 use crate::gallery::succession::models_in_use;
 use crate::infer::models::Models;
@@ -132,6 +134,7 @@ impl Daemon {
         let source = pull::Source::new(publisher.reading(), maker.clone(), clock.clone());
         let event_sockets = event_socket::start_all(&config.sinks, &source, &stats)?;
         readers.open(source);
+        readers.show(album(&custody));
         let opener = Arc::new(gst::GstOpener::new(clock.clone()));
         let around = Surroundings {
             clock,
@@ -352,6 +355,15 @@ pub fn place_of_log(config: &Config) -> PathBuf {
         return chosen.clone();
     }
     config.control.socket.with_file_name("events.db")
+}
+
+/// Shows pictures of snapshots to readers over HTTP, on record like every look at one.
+fn album(custody: &Custody) -> http::Album {
+    let keeper = custody.keeper.clone();
+    Arc::new(move |reader, id, kind| {
+        let (actor, command) = (Actor(format!("reader {reader}")), Command::Snapshot { id, kind });
+        execute_shared(&keeper, &actor, command, &[], &mut |_| {}).map(|reply| reply.body)
+    })
 }
 
 /// Opens the snapshot store, where pictures are kept, or were: what is there has to go when its time comes, and with whoever is

@@ -42,18 +42,18 @@ const PIECE: usize = 64;
 /// The header in which a client of a stream says which event it had last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// What a request is told instead of events.
-struct Refusal {
+/// What a request is told instead of what it asks for.
+pub(super) struct Refusal {
     status: StatusCode,
     says: String,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, says: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, says: impl Into<String>) -> Self {
         Self { status, says: says.into() }
     }
 
-    fn bad(says: impl Into<String>) -> Self {
+    pub(super) fn bad(says: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, says)
     }
 
@@ -146,26 +146,31 @@ pub(super) async fn stream(
     }
 }
 
-fn refused(readers: &Readers, refusal: Refusal) -> Response {
+pub(super) fn refused(readers: &Readers, refusal: Refusal) -> Response {
     readers.refuse();
     refusal.into_response()
 }
 
 /// Who asks, and the log.
 fn enter<'a>(readers: &'a Readers, headers: &HeaderMap) -> Result<(&'a Reader, &'a Source), Refusal> {
+    let reader = known(readers, headers)?;
+    let source = readers.source().ok_or_else(|| {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the event log is not open yet: ask again")
+    })?;
+    Ok((reader, source))
+}
+
+/// Who asks.
+pub(super) fn known<'a>(readers: &'a Readers, headers: &HeaderMap) -> Result<&'a Reader, Refusal> {
     if readers.is_empty() {
         let says = "events are not served over HTTP: add a table [http.readers.NAME] with a token_file to the configuration";
         return Err(Refusal::new(StatusCode::FORBIDDEN, says));
     }
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-    let reader = token.and_then(|token| readers.with_token(token)).ok_or_else(|| {
+    token.and_then(|token| readers.with_token(token)).ok_or_else(|| {
         let says = "expected the header `Authorization: Bearer TOKEN`, with the token of a reader of the configuration";
         Refusal::new(StatusCode::UNAUTHORIZED, says)
-    })?;
-    let source = readers.source().ok_or_else(|| {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the event log is not open yet: ask again")
-    })?;
-    Ok((reader, source))
+    })
 }
 
 /// The token of `Bearer TOKEN` (RFC 6750, section 2.1).
@@ -205,7 +210,7 @@ fn asked(query: Option<&str>, known: &[&str], source: &Source) -> Result<Asked, 
 }
 
 /// The connection leaves the places of those whom nobody knows, and takes one of the reader's.
-fn take_place(reader: &Reader, lease: &Lease, wait: Duration) -> Result<Open, Refusal> {
+pub(super) fn take_place(reader: &Reader, lease: &Lease, wait: Duration) -> Result<Open, Refusal> {
     let place = lease.place_of(&reader.places).or_else(|| reader.places.clone().try_acquire_owned().ok());
     let place = place.ok_or_else(|| {
         let says = format!(

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::config::HttpReader;
 use crate::gallery::crypt::{self, Bound, Key};
+use crate::gallery::outside::Kind;
 use crate::pull::Source;
 use crate::sinks::shape::Shape;
 use crate::stats::{PullStats, Stats, Way};
@@ -20,10 +22,14 @@ pub(super) const PLACES: usize = 8;
 /// A reader of a stream that takes nothing for this long is hung up on.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The readers of the configuration, and the log once it is open.
+/// Shows whoever is named a picture of a snapshot, with a word of it in the audit log. Waits for the gallery.
+pub type Album = Arc<dyn Fn(&str, Uuid, Kind) -> Result<Vec<u8>> + Send + Sync>;
+
+/// The readers of the configuration, and the log and the snapshots once they are open.
 pub struct Readers {
     readers: Vec<Reader>,
     source: OnceLock<Source>,
+    album: OnceLock<Album>,
     stats: Arc<Stats>,
     pub(super) stall: Duration,
 }
@@ -32,6 +38,8 @@ pub struct Readers {
 pub(super) struct Reader {
     token: Token,
     pub shape: Shape,
+    /// Whether it may see pictures.
+    pub snapshots: bool,
     pub places: Arc<Semaphore>,
     pub stats: Arc<PullStats>,
 }
@@ -68,12 +76,19 @@ impl Readers {
             Ok(Reader {
                 token: Token::new(&reader.token)?,
                 shape: reader.shape.clone(),
+                snapshots: reader.snapshots,
                 places: Arc::new(Semaphore::new(PLACES)),
                 stats: stats.events.add_reader(&reader.name, Way::Http),
             })
         };
         let readers = readers.iter().map(reader).collect::<Result<_>>()?;
-        Ok(Self { readers, source: OnceLock::new(), stats: stats.clone(), stall: STALL })
+        Ok(Self {
+            readers,
+            source: OnceLock::new(),
+            album: OnceLock::new(),
+            stats: stats.clone(),
+            stall: STALL,
+        })
     }
 
     /// Another patience with who takes nothing, for tests.
@@ -85,6 +100,16 @@ impl Readers {
     /// From now on they are served from this log.
     pub fn open(&self, source: Source) {
         let _ = self.source.set(source);
+    }
+
+    /// From now on those who may are shown pictures, too.
+    pub fn show(&self, album: Album) {
+        let _ = self.album.set(album);
+    }
+
+    /// The snapshots, once they are open.
+    pub(super) fn album(&self) -> Option<&Album> {
+        self.album.get()
     }
 
     /// The log, once it is open.

@@ -23,6 +23,7 @@ use crate::types::ids::IdentityId;
 
 const TOKEN: &str = "the-names-token-of-the-test";
 const COUNTS: &str = "the-counts-token-of-the-test";
+const PICTURES: &str = "the-pictures-token-of-the-test";
 
 /// A log, and a server that serves it to two readers.
 struct Served {
@@ -38,7 +39,7 @@ fn reader(name: &str, token: &str, shape: Shape) -> HttpReader {
     HttpReader { shape, ..HttpReader::new(name, Secret::new(token)) }
 }
 
-/// One that gets everything, one that gets counts, and one that gets nothing but losses.
+/// One that gets everything, one that gets counts, one that gets nothing but losses, and one that may see pictures.
 fn all_readers() -> Vec<HttpReader> {
     let counts = Shape { fields: Fields::Count, ..Shape::default() };
     let lost = Shape { types: Some(vec![EventType::Lost]), ..Shape::default() };
@@ -46,6 +47,7 @@ fn all_readers() -> Vec<HttpReader> {
         reader("names", TOKEN, Shape::default()),
         reader("counts", COUNTS, counts),
         reader("lost", "the-third-token-of-the-test", lost),
+        HttpReader { snapshots: true, ..reader("pictures", PICTURES, Shape::default()) },
     ]
 }
 
@@ -354,6 +356,35 @@ fn without_a_token_there_is_nothing() {
     let figures = served.stats.events.snapshot();
     assert!(figures.pulls_refused >= 23, "{}", figures.pulls_refused);
     assert!(figures.pulls.iter().all(|reader| reader.requests == 0 || reader.reader == "dashboard"));
+}
+
+#[test]
+fn pictures_are_for_readers_that_may_see_them_and_every_look_is_said() {
+    let served = Served::new();
+    let known = Uuid::from_u128(7);
+    let path = |id: Uuid, picture: &str| format!("/v1/snapshots/{id}/{picture}");
+    assert_eq!(served.get(&path(known, "face.jpg"), PICTURES).0, 503, "the gallery is not open yet");
+    let looks = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = looks.clone();
+    served.readers.show(Arc::new(move |reader, id, kind| {
+        if id != known {
+            return Err(err!(NoInput, "there is no {kind} of a snapshot {id}"));
+        }
+        noted.lock().expect("whole").push(format!("{reader} {kind}"));
+        Ok(format!("JPEG of the {kind}").into_bytes())
+    }));
+    for (picture, jpeg) in [("face.jpg", "JPEG of the face"), ("scene.jpg", "JPEG of the scene")] {
+        assert_eq!(served.get(&path(known, picture), PICTURES), (200, jpeg.to_owned()));
+    }
+    let (code, body) = served.get(&path(known, "face.jpg"), TOKEN);
+    assert!(code == 403 && body.contains("http.readers.names.snapshots"), "{code}: {body}");
+    assert_eq!(served.get(&path(known, "face.jpg"), "no-token-of-anybody").0, 401);
+    assert_eq!(served.get(&path(Uuid::from_u128(8), "face.jpg"), PICTURES).0, 404);
+    for picture in ["face", "face.png", "..%2fface.jpg", "FACE.JPG"] {
+        assert_eq!(served.get(&path(known, picture), PICTURES).0, 404, "{picture}");
+    }
+    assert_eq!(served.get("/v1/snapshots/7/face.jpg", PICTURES).0, 400);
+    assert_eq!(*looks.lock().expect("whole"), ["pictures face", "pictures scene"], "and nobody else looked");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::read::{Around, warn_of_unknown_cameras};
 use super::{secret, shape};
 use crate::base::secret::Secret;
 use crate::config::raw::{Node, Raw, Report, Section, Table, show_key};
-use crate::sinks::shape::Shape;
+use crate::sinks::shape::{Fields, Shape};
 use crate::types::ids::CameraId;
 
 /// Most readers: each may have several connections.
@@ -21,12 +21,14 @@ pub struct HttpReader {
     pub token: Secret,
     /// Which events it gets, and what of them.
     pub shape: Shape,
+    /// Whether it may fetch the pictures that they refer to.
+    pub snapshots: bool,
 }
 
 impl HttpReader {
     /// With every option at its default: all of every event.
     pub fn new(name: impl Into<String>, token: Secret) -> Self {
-        Self { name: name.into(), token, shape: Shape::default() }
+        Self { name: name.into(), token, shape: Shape::default(), snapshots: false }
     }
 }
 
@@ -78,8 +80,12 @@ fn one(name: String, mut s: Section<'_>, around: &Around<'_>) -> Option<HttpRead
         );
     }
     let shape = shape::read(&mut s);
+    let snapshots = s.get("snapshots", false, crate::config::read::flag);
+    if snapshots && shape.fields != Fields::Name && s.clean() {
+        s.conflict("snapshots", "needs fields = \"name\": a picture says who it is");
+    }
     s.finish();
-    enabled.then_some(HttpReader { name, token: token?, shape })
+    enabled.then_some(HttpReader { name, token: token?, shape, snapshots })
 }
 
 /// Whose token it is has to be certain.

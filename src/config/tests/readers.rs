@@ -55,6 +55,10 @@ fn wrong_readers_are_refused() {
             "http.readers.a.token: a secret does not stand here",
         ),
         (
+            "[http.readers.a]\ntoken_file = 'a'\nsnapshots = true\nfields = 'count'",
+            "http.readers.a.snapshots: needs fields = \"name\"",
+        ),
+        (
             "[http.readers.a]\ntoken_file = 'short'",
             "http.readers.a.token_file: the token in it has to have 16",
         ),
