@@ -53,7 +53,7 @@ impl Reader {
     /// # Errors
     /// As [`store::to_read`].
     pub fn of_any(path: &Path, key: &Key) -> Result<Self> {
-        let (connection, place) = store::to_read(path)?;
+        let (connection, place) = store::to_read(path, key)?;
         Ok(Self { connection, place, key: key.clone() })
     }
 

@@ -193,19 +193,20 @@ pub(super) fn beside(path: &Path) -> Result<(Connection, Place)> {
 ///
 /// # Errors
 /// `NoInput`, where there is no log; as SQLite; `Data`, `Config`, when it is another program's, or a newer version's.
-pub(super) fn to_read(path: &Path) -> Result<(Connection, Place)> {
+pub(super) fn to_read(path: &Path, key: &Key) -> Result<(Connection, Place)> {
     let place = Place::new(path, &NAMES);
     let none = || err!(NoInput, "there is no {place} yet: the daemon makes it when it starts (events.path)");
     sqlite::refuse_folder(&place)?;
     if matches!(path.try_exists(), Ok(false)) {
         return Err(none());
     }
+    refuse_damaged_header(path)?;
     let connection = if sqlite::on_read_only(path) {
         sqlite::connect_unchangeable(&place, PATIENCE)?
     } else {
         sqlite::connect(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, PATIENCE)?
     };
-    if schema::inspect(&connection, &place)? { Ok((connection, place)) } else { Err(none()) }
+    if identify(&connection, &place, key)? { Ok((connection, place)) } else { Err(none()) }
 }
 
 /// The state, if it is as this program wrote it.
