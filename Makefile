@@ -67,6 +67,7 @@ lint: ## formatting, clippy, dependencies' licences and sources
 	@scripts/setup $(SETUP_FLAGS) --tools
 	cargo fmt --check
 	cargo clippy --all-features --all-targets -- -D warnings
+	cargo clippy -- -D warnings
 	cargo deny --offline --all-features check bans licenses sources
 
 fmt: ## format the code
