@@ -10,9 +10,9 @@ use super::{Data, Event, EventMaker, Lost, LostReason, id_of_gap};
 use crate::base::clock::Moment;
 
 impl EventMaker {
-    /// Retention took `first..=last` of the epoch `log` before the reader had them.
-    pub fn missed_expired(&self, log: Uuid, first: u64, last: u64, now: Moment) -> Event {
-        let mut event = self.lost(Lost::range(LostReason::Expired, first, last), now);
+    /// `first..=last` of the epoch `log` are gone, for that reason, and the reader has not had them.
+    pub fn missed(&self, reason: LostReason, log: Uuid, first: u64, last: u64, now: Moment) -> Event {
+        let mut event = self.lost(Lost::range(reason, first, last), now);
         event.place(log, last);
         event.id = id_of_gap(log, first, last);
         event

@@ -23,7 +23,7 @@ use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::err;
 use crate::events::log::{Item, Reading, Rung, Seen, State};
-use crate::events::{Event, EventMaker, EventType};
+use crate::events::{Event, EventMaker, EventType, LostReason};
 use crate::sinks::shape::Shape;
 
 /// Bytes of events after which a page ends.
@@ -165,7 +165,7 @@ impl Puller {
                 Item::Event { sequence, event, .. } => (sequence, self.shape.shaped(*event)),
                 Item::Gone { first, last } => {
                     let now = self.source.clock.now();
-                    (last, Some(self.source.maker.missed_expired(place.epoch, first, last, now)))
+                    (last, Some(self.source.maker.missed(LostReason::Expired, place.epoch, first, last, now)))
                 }
             };
             let after = Place { sequence, ..place };

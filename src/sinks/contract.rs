@@ -5,32 +5,18 @@ use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use uuid::Uuid;
 
 use super::sink::{Delivery, Trouble};
+use super::testing::deliveries;
 use super::*;
 use crate::base::clock::{Clock, SimulatedClock};
 use crate::base::shutdown;
 use crate::config::{EventFile, FileSync};
-use crate::events::{CameraChange, Event, EventMaker, Ids};
-use crate::stats::CameraState;
-use crate::types::ids::CameraId;
+use crate::events::Event;
 
 /// Event number `n` of a run.
 pub(crate) fn event(n: u64) -> Event {
-    let maker = EventMaker::new("/test", Uuid::nil(), Ids::Numbered);
-    let camera = CameraId::new("door").expect("valid");
-    let change = CameraChange {
-        camera: &camera,
-        epoch: 1,
-        state: CameraState::Connecting,
-        error: None,
-        retry: None,
-        info: None,
-    };
-    let now = SimulatedClock::new(jiff::Timestamp::UNIX_EPOCH).now();
-    (1..n).for_each(|_| drop(maker.camera(&change, now)));
-    maker.camera(&change, now)
+    deliveries(n..=n).pop().expect("one").event
 }
 
 /// Sequence numbers of the whole events in `text`; a torn line is no event.

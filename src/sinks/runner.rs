@@ -30,7 +30,7 @@ use crate::base::faults;
 use crate::base::shutdown::{self, Stop, Stopper};
 use crate::err;
 use crate::events::log::{Item, Reading, Seen};
-use crate::events::{Event, EventMaker};
+use crate::events::{Event, EventMaker, LostReason};
 use crate::stats::SinkStats;
 
 /// Rows that are read at once.
@@ -332,7 +332,7 @@ impl Runner {
                 Item::Event { sequence, event, .. } => (sequence, (self.needs.shaping)(*event)),
                 Item::Gone { first, last } => {
                     let Needs { maker, clock, shaping, .. } = &self.needs;
-                    (last, shaping(maker.missed_expired(place.epoch, first, last, clock.now())))
+                    (last, shaping(maker.missed(LostReason::Expired, place.epoch, first, last, clock.now())))
                 }
             };
             if let Some(event) = event {

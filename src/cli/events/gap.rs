@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::base::clock::Moment;
-use crate::events::{Event, EventMaker, Lost, LostReason, id_of_gap};
+use crate::events::{Event, EventMaker, LostReason};
 
 /// Numbers that no event can be shown of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +82,7 @@ impl Gap {
             Why::Unread => return None,
         };
         let moment = Moment { mono: Duration::ZERO, wall: now };
-        let mut event = maker.lost(Lost::range(reason, self.first, self.last), moment);
-        event.place(log, self.last);
-        event.id = id_of_gap(log, self.first, self.last);
-        Some(event)
+        Some(maker.missed(reason, log, self.first, self.last, moment))
     }
 }
 

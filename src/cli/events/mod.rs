@@ -99,7 +99,7 @@ enum EventsCommand {
     #[command(after_help = "Examples:\n  \
         watchlistd events verify\n  \
         watchlistd events verify --head 0198f3c2-7d00-7a10-8000-000000000001:4711:9f86d081884c7d659a2feaa0c55ad015\n  \
-        watchlistd events verify --log /mnt/copy/events.db --key-file /root/gallery.key")]
+        watchlistd events verify --log copy/events.db --key-file gallery.key")]
     Verify(verify::VerifyArgs),
     /// Print the head of the log, to be kept off the box: its epoch, its last number, and a tag under the gallery's key.
     #[command(after_help = "Example:\n  watchlistd events head | ssh elsewhere 'cat >> heads'")]
