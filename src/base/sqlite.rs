@@ -213,7 +213,7 @@ fn synchronous() -> &'static str {
 /// # Errors
 /// `Io`, when SQLite keeps another value.
 pub fn set(connection: &Connection, place: &Place, pragma: &str, value: &str) -> Result<()> {
-    place.sql("open", connection.pragma_update(None, pragma, value))?;
+    place.sql("open", to_its_end(connection, &format!("PRAGMA {pragma} = {value}")))?;
     let got = connection.pragma_query_value(None, pragma, |row| {
         row.get_ref(0).map(|value| match value {
             rusqlite::types::ValueRef::Integer(n) => n.to_string(),
@@ -227,6 +227,15 @@ pub fn set(connection: &Connection, place: &Place, pragma: &str, value: &str) ->
             "{place}: SQLite keeps {pragma} at {got}, {value} is needed; is the file system a local one?"
         );
     }
+    Ok(())
+}
+
+/// Carries a statement out, whatever rows it gives. What a pragma changes in the file is committed behind its row, and whoever stops there
+/// never hears that the commit failed: SQLite then takes a file for one with a write-ahead log that is none.
+fn to_its_end(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
     Ok(())
 }
 

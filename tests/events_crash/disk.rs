@@ -11,6 +11,9 @@ use crate::{Counts, copy_folder};
 /// Operations on files for which a failure lasts: some attempts of the log.
 const LASTING: u64 = 8;
 
+/// Runs at a time. Most of a run is waiting for the log's next attempt.
+const AT_A_TIME: usize = 48;
+
 /// A place where the disk fails.
 struct Place {
     part: usize,
@@ -40,7 +43,10 @@ fn starts() -> Vec<Start> {
     starts
 }
 
-/// Every place, or every `step`-th with another fault each time.
+/// Operations on files in which a log is made.
+const MAKING: u64 = 20;
+
+/// Every place, or, behind those where the log is made, every `step`-th with another fault each time.
 fn places(starts: &[Start], step: usize) -> Vec<Place> {
     let mut all = Vec::new();
     let writes =
@@ -51,8 +57,16 @@ fn places(starts: &[Start], step: usize) -> Vec<Place> {
             all.push(Place { part, fault: format!("{name}:{n}-{}", n + LASTING - 1) });
         }
     }
+    let rest = all.split_off(4 * MAKING as usize);
     // Odd, so that each fault has its turn.
-    all.into_iter().step_by(step).collect()
+    all.extend(rest.into_iter().step_by(step));
+    all
+}
+
+/// One place again, as a failure names it: `0,EIO:7`.
+fn named(place: &str) -> Place {
+    let (part, fault) = place.split_once(',').expect("PART,FAULT");
+    Place { part: part.parse().expect("a part"), fault: fault.to_owned() }
 }
 
 /// Goes on with the trace from there while the disk fails, and looks what came of it: what the log said, or what is wrong.
@@ -102,9 +116,11 @@ fn a_disk_that_fails_or_is_full_costs_no_accepted_event_and_the_process_goes_on(
     let operations: u64 = starts.iter().map(|start| start.operations).sum();
     let long = std::env::var_os("WATCHLISTD_WRITES").is_some();
     let step = crate::how_many("WATCHLISTD_WRITES_STEP", if long { 1 } else { 173 });
-    let places = places(&starts, step);
+    let places = match std::env::var("WATCHLISTD_WRITE") {
+        Ok(one) => vec![named(&one)],
+        Err(_) => places(&starts, step),
+    };
     let (next, counts, wrong) = (AtomicUsize::new(0), Mutex::new(Counts::default()), Mutex::new(Vec::new()));
-    // Most of a run is waiting for the next attempt.
     let work = || {
         while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
             let kind = if place.fault.contains('-') { "for a while" } else { "once" };
@@ -118,7 +134,7 @@ fn a_disk_that_fails_or_is_full_costs_no_accepted_event_and_the_process_goes_on(
             }
         }
     };
-    std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(work))));
+    std::thread::scope(|scope| (0..AT_A_TIME).for_each(|_| drop(scope.spawn(work))));
     let (counts, wrong) = (counts.into_inner().expect("whole"), wrong.into_inner().expect("whole"));
     counts.print(&format!(
         "{} failures in a trace of {} operations of the log, {operations} of the disk",
