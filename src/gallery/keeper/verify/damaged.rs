@@ -6,7 +6,7 @@ use super::super::backup::{look_at, replace};
 use super::super::open::{NO_MODEL, read_model};
 use super::super::{Opening, json};
 use super::Look;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::err;
 use crate::gallery::audit::HeadFile;
 use crate::gallery::command::{Actor, Command, Desk, Progress, Reply};
@@ -32,9 +32,14 @@ impl Damaged {
     /// Opens what can be opened of it.
     ///
     /// # Errors
-    /// `why`, when nothing can, and it was no gallery either: there is no head beside it.
+    /// `Temporary`, when somebody holds it meanwhile; `why`, when nothing can, and it was no gallery either: there is no head beside it.
     pub fn open(opening: Opening, actor: Actor, why: Error) -> Result<Self> {
-        let Ok(lock) = Lock::take(&opening.path, &opening.holder, opening.patience) else { return Err(why) };
+        let lock = match Lock::take(&opening.path, &opening.holder, opening.patience) {
+            Ok(lock) => lock,
+            // Something can be done about that.
+            Err(held) if held.kind() == Kind::Temporary => return Err(held),
+            Err(_) => return Err(why),
+        };
         let store = read_only(&opening).ok();
         if store.is_none() && !opening.path.with_extension("head").exists() {
             return Err(why);
