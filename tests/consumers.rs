@@ -344,7 +344,7 @@ fn the_rust_consumer_is_told_of_a_gap() {
 
 /// The real program: whoever streams has its very last event before it ends, and goes on when it is there again.
 #[test]
-fn every_consumer_has_the_daemons_last_word_and_goes_on_after_a_restart() {
+fn every_connected_consumer_has_the_daemons_last_word_and_all_go_on_after_a_restart() {
     let Some(var) = var() else { return };
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
     let site = Site::new(
@@ -374,7 +374,9 @@ fn every_consumer_has_the_daemons_last_word_and_goes_on_after_a_restart() {
         let printed: Vec<u64> =
             daemon.events().iter().filter_map(|event| event["data"]["sequence"].as_u64()).collect();
         let last = *printed.last().expect("events");
-        for consumer in &consumers {
+        // Who polls may be between two polls: then it has it after the next start.
+        let [_, connected @ ..] = &consumers;
+        for consumer in connected {
             wait_for("its last word", || (consumer.worked().last()?.0 >= last).then_some(()));
         }
     }
