@@ -30,9 +30,11 @@ demo: setup ## a camera, the daemon, and a verdict, in a minute (ARGS=--forever 
 
 # Set-up ran: a test that finds no models must fail, not skip.
 test: export WATCHLISTD_REQUIRE_MODELS := 1
+# Many tests wait for a peer's time limit, and need no core meanwhile.
+test: export RUST_TEST_THREADS ?= $(shell expr 3 '*' $$(nproc))
 test: ## every test
 	@scripts/setup $(SETUP_FLAGS) --tests
-	@cargo build --all-features --quiet
+	cargo test --all-features --no-run
 	@target/debug/watchlistd $(PREPARE)
 	cargo test --all-features --no-fail-fast
 
