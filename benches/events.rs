@@ -1,7 +1,8 @@
 //! What the event log and its sinks cost.
 //!
 //! `cargo bench --bench events`: accepted events a second, with a wait for the disk for each event and with group commit, beside a
-//! plain SQLite loop in the same run; and the time from decision to receipt by sink, at 50 events a second.
+//! plain SQLite loop in the same run; and the time from decision to receipt by sink and by way of coming
+//! for events, at 50 events a second. Kafka takes part with `--features kafka`.
 //!
 //! The files are in the folder for temporary files: `TMPDIR` names another disk. A sink whose server is not installed is left out,
 //! with a line that says so (`scripts/setup --tests` installs them).
@@ -12,6 +13,8 @@
 mod latency;
 #[path = "events/peers.rs"]
 mod peers;
+#[path = "events/readers.rs"]
+mod readers;
 #[path = "events/throughput.rs"]
 mod throughput;
 

@@ -1,4 +1,4 @@
-//! From decision to receipt, by sink: all of them behind one log at the same time, each in its own thread.
+//! From decision to receipt, by sink and by reader: all of them behind one log at the same time, each in its own thread.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use watchlistd::sinks::runner::{Needs, Running};
 use watchlistd::sinks::sink::{Delivery, Sent, Sink};
 
 use super::peers::Peers;
-use super::{Site, quantile, recognition};
+use super::{Site, quantile, readers, recognition};
 use watchlistd::events::Event;
 
 /// Events, and time between two of them.
@@ -21,13 +21,14 @@ const BETWEEN: Duration = Duration::from_millis(20);
 
 /// When each event was decided, and when each sink had its receipt.
 #[derive(Default)]
-struct Times {
+pub struct Times {
     decided: Mutex<HashMap<Uuid, Instant>>,
     received: Mutex<HashMap<String, Vec<f64>>>,
 }
 
 impl Times {
-    fn receipt(&self, sink: &str, ids: impl Iterator<Item = Uuid>) {
+    /// These are there now.
+    pub fn receipt(&self, sink: &str, ids: impl Iterator<Item = Uuid>) {
         let (now, decided) = (Instant::now(), self.decided.lock().expect("whole"));
         let waits = ids.filter_map(|id| Some((now - *decided.get(&id)?).as_secs_f64() * 1e3));
         self.received.lock().expect("whole").entry(sink.to_owned()).or_default().extend(waits);
@@ -73,6 +74,8 @@ pub fn run() {
     let site = Site::new(&names);
     let times = Arc::new(Times::default());
     let running = start(&site, &chosen, &times);
+    let doors = readers::start(&site, folder.path(), &times);
+    let names: Vec<&str> = names.into_iter().chain(readers::NAMES).collect();
     let example = recognition();
     for _ in 0..EVENTS {
         let event = Event { id: Uuid::now_v7(), ..example.clone() };
@@ -85,6 +88,7 @@ pub fn run() {
         std::thread::sleep(Duration::from_millis(10));
     }
     running.into_iter().for_each(|sink| sink.finish(Duration::from_secs(10)).expect("sent"));
+    drop(doors);
     report(&times, &names);
     site.finish();
 }

@@ -17,6 +17,8 @@ pub struct Peers {
     http: SocketAddr,
     mqtt: Option<(Server, u16)>,
     nats: Option<(Server, u16)>,
+    #[cfg(feature = "kafka")]
+    kafka: kafka::Cluster,
 }
 
 /// A child that ends with us.
@@ -31,7 +33,13 @@ impl Drop for Server {
 
 impl Peers {
     pub fn start(folder: &Path) -> Self {
-        Self { http: http(), mqtt: mqtt(folder), nats: nats(folder) }
+        Self {
+            http: http(),
+            mqtt: mqtt(folder),
+            nats: nats(folder),
+            #[cfg(feature = "kafka")]
+            kafka: kafka::cluster(),
+        }
     }
 
     /// A sink for each, and a file.
@@ -61,7 +69,30 @@ impl Peers {
             config.stream.create = true;
             sinks.push(Sink::new("nats", SinkKind::Nats(Box::new(config))));
         }
+        #[cfg(feature = "kafka")]
+        sinks.push(kafka::sink(&self.kafka));
         sinks
+    }
+}
+
+/// librdkafka's own mock of a cluster, in this process.
+#[cfg(feature = "kafka")]
+mod kafka {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use watchlistd::config::{Sink, SinkKind};
+    use watchlistd::sinks::kafka::KafkaConfig;
+
+    pub type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    pub fn cluster() -> Cluster {
+        MockCluster::new(1).expect("a mock cluster")
+    }
+
+    pub fn sink(cluster: &Cluster) -> Sink {
+        let config = KafkaConfig::new(vec![cluster.bootstrap_servers()], "bench", "bench");
+        cluster.create_topic(&config.topic, 1, 1).expect("a topic");
+        Sink::new("kafka", SinkKind::Kafka(Box::new(config)))
     }
 }
 
