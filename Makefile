@@ -30,6 +30,8 @@ demo: setup ## a camera, the daemon, and a verdict, in a minute (ARGS=--forever 
 
 # Set-up ran: a test that finds no models must fail, not skip.
 test: export WATCHLISTD_REQUIRE_MODELS := 1
+# Where nothing was built before, keeping what a later build could use again costs more than a minute and a half.
+test: export CARGO_INCREMENTAL ?= $(if $(wildcard target/debug/incremental/*),1,0)
 # Many tests wait for a peer's time limit, and need no core meanwhile.
 test: export RUST_TEST_THREADS ?= $(shell expr 3 '*' $$(nproc))
 test: ## every test
