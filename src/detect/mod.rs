@@ -1,11 +1,15 @@
 //! Finding faces in a frame. One file per family of output layouts.
 
+pub mod candidate;
+pub mod cells;
 pub mod nms;
+pub mod onnx;
 pub mod retinaface;
+pub mod scrfd;
+pub mod yunet;
 
-use crate::bail;
 use crate::base::error::Result;
-use crate::infer::manifest::{Family, Manifest};
+use crate::infer::manifest::{DetectorOutputs, Manifest};
 use crate::infer::ort::Session;
 use crate::types::face::Detection;
 use crate::types::frame::Pixels;
@@ -36,17 +40,18 @@ pub trait Detector: Send {
 /// # Errors
 /// `Config`, when the family is no detector's; `Data`, when the model is not what its manifest says.
 pub fn make_detector(manifest: &Manifest, session: Session) -> Result<Box<dyn Detector>> {
-    match manifest.family {
-        Family::RetinaFace => Ok(Box::new(retinaface::RetinaFace::new(manifest, session)?)),
-        Family::MobileFaceNet | Family::FaceNet => {
-            bail!(
-                Config,
-                "{}: family {:?} does not detect",
-                manifest.path.display(),
-                manifest.family.as_str()
-            )
+    let layout: Box<dyn onnx::Layout> = match manifest.detector()?.outputs.clone() {
+        DetectorOutputs::RetinaFace { boxes, scores, landmarks } => {
+            Box::new(retinaface::RetinaFace { boxes, scores, landmarks })
         }
-    }
+        DetectorOutputs::YuNet { classes, objects, boxes, landmarks } => {
+            Box::new(yunet::YuNet { classes, objects, boxes, landmarks })
+        }
+        DetectorOutputs::Scrfd { scores, boxes, landmarks } => {
+            Box::new(scrfd::Scrfd { scores, boxes, landmarks })
+        }
+    };
+    Ok(Box::new(onnx::OnnxDetector::new(manifest, session, layout)?))
 }
 
 #[cfg(test)]

@@ -1,23 +1,10 @@
 //! RetinaFace (Deng et al., CVPR 2020): boxes, scores and five landmarks relative to anchors.
-//!
-//! ```text
-//!  picture ─fit, normalise─▶ [1, 3, h, w] ─▶ loc [1, A, 4], conf [1, A, 2], landmarks [1, A, 10]
-//!                                                     │ only where the score suffices
-//!                                    anchors + offsets ▼             tensor ─▶ frame
-//!                                              candidates ──NMS──▶ faces ──────▶ Detection
-//! ```
 
-use super::nms::{Scored, suppress};
-use super::{DetectOptions, Detector};
+use super::candidate::Candidate;
+use super::onnx::{Layout, rows};
 use crate::base::error::Result;
-use crate::image::resize::{Pad, Resizer};
-use crate::image::tensor::{CropScaling, Normalize};
-use crate::infer::manifest::{DetectorSpec, Manifest};
-use crate::infer::ort::Session;
-use crate::types::face::{Detection, Landmarks};
-use crate::types::frame::Pixels;
+use crate::infer::ort::Outputs;
 use crate::types::geometry::{Point, Rect, Size};
-use crate::{bail, err};
 
 /// Strides of the three feature maps, each with the sides of its two square anchors, in pixels of the tensor.
 const LEVELS: [(u32, [f32; 2]); 3] = [(8, [16.0, 32.0]), (16, [64.0, 128.0]), (32, [256.0, 512.0])];
@@ -77,33 +64,6 @@ impl Anchors {
     }
 }
 
-/// A face before suppression, in pixels of the tensor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Box.
-    pub bbox: Rect,
-    /// Landmarks.
-    pub landmarks: Landmarks,
-    /// Score, 0 to 1.
-    pub score: f32,
-}
-
-impl Scored for Candidate {
-    fn bbox(&self) -> &Rect {
-        &self.bbox
-    }
-
-    fn score(&self) -> f32 {
-        self.score
-    }
-}
-
-impl Candidate {
-    fn is_finite(&self) -> bool {
-        self.bbox.is_finite() && self.landmarks.iter().all(|p| p.x.is_finite() && p.y.is_finite())
-    }
-}
-
 /// The model's three answers for one picture, flat.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
@@ -143,80 +103,30 @@ fn decode_row(anchors: &Anchors, answer: &Answer<'_>, row: usize, score: f32) ->
     })
 }
 
-/// The detector. One worker owns one.
+/// Names of the outputs.
 pub struct RetinaFace {
-    session: Session,
-    spec: DetectorSpec,
-    normalize: Normalize,
-    resizer: Resizer,
-    // Reused: the input of one run.
-    tensor: Vec<f32>,
+    /// Four numbers an anchor.
+    pub boxes: String,
+    /// Two numbers an anchor.
+    pub scores: String,
+    /// Ten numbers an anchor.
+    pub landmarks: String,
 }
 
-impl RetinaFace {
-    /// Takes over a session of the manifest's model, and runs it once: its answer must have RetinaFace's shape.
-    ///
-    /// # Errors
-    /// `Config`, when the manifest is no detector's or asks for whitening; `Data`, when the model is another.
-    pub fn new(manifest: &Manifest, session: Session) -> Result<Self> {
-        let spec = manifest.detector()?.clone();
-        let CropScaling::Fixed(normalize) = manifest.input.scaling else {
-            bail!(Config, "{}: input.whiten is for embedders", manifest.path.display());
-        };
-        let described = |e| err!(Data, "{} does not describe this model", manifest.path.display()).because(e);
-        let mut detector = Self { session, spec, normalize, resizer: Resizer::new(), tensor: Vec::new() };
-        detector.check(&manifest.input.name).map_err(described)?;
-        Ok(detector)
+impl Layout for RetinaFace {
+    /// Feature maps round up.
+    fn multiple(&self) -> u32 {
+        1
     }
 
-    fn check(&mut self, input: &str) -> Result<()> {
-        if self.session.input().name != input {
-            bail!(Data, "its input is {}, expected {input:?}", self.session.input());
-        }
-        // Not square and not of whole strides: a model that rounds another way shows.
-        let size = Size::new(100, 68);
-        self.tensor.clear();
-        self.tensor.resize(3 * size.area() as usize, 0.0);
-        self.candidates(size, 2.0).map(drop)
-    }
-
-    /// Runs the tensor and decodes what it found.
-    fn candidates(&mut self, size: Size, min_score: f32) -> Result<Vec<Candidate>> {
+    fn candidates(&self, outputs: &Outputs<'_>, size: Size, min_score: f32) -> Result<Vec<Candidate>> {
         let anchors = Anchors::new(size);
-        let outputs = self.session.run(&self.tensor, [1, 3, size.height as usize, size.width as usize])?;
-        let [boxes, scores, landmarks] = &self.spec.outputs;
-        let rows = |output: &str, columns: usize| -> Result<&[f32]> {
-            let (shape, data) = outputs.tensor(output)?;
-            let expected = [1, anchors.len() as i64, columns as i64];
-            if shape != expected {
-                bail!(Data, "output {output:?} has the shape {shape:?} for {size}, expected {expected:?}");
-            }
-            Ok(data)
+        let read = |output, columns| rows(outputs, output, anchors.len(), columns, size);
+        let answer = Answer {
+            boxes: read(&self.boxes, 4)?,
+            scores: read(&self.scores, 2)?,
+            landmarks: read(&self.landmarks, 10)?,
         };
-        let answer =
-            Answer { boxes: rows(boxes, 4)?, scores: rows(scores, 2)?, landmarks: rows(landmarks, 10)? };
         Ok(decode(&anchors, &answer, min_score))
-    }
-}
-
-impl Detector for RetinaFace {
-    fn detect(&mut self, picture: &dyn Pixels, options: &DetectOptions) -> Result<Vec<Detection>> {
-        let fit = self.resizer.fit(
-            picture,
-            options.roi,
-            options.input,
-            Pad::None,
-            &self.normalize,
-            &mut self.tensor,
-        );
-        let mut candidates = self.candidates(fit.size, options.min_score)?;
-        suppress(&mut candidates, self.spec.nms_iou);
-        let size = picture.size();
-        let mapped = candidates.into_iter().filter_map(|candidate| {
-            let bbox = fit.rect_to_frame(candidate.bbox);
-            let landmarks = candidate.landmarks.map(|p| fit.point_to_frame(p));
-            Detection::new(bbox, landmarks, candidate.score, size)
-        });
-        Ok(mapped.collect())
     }
 }

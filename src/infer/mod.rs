@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  runtime ─▶ ort::Runtime ─┐
-//!  manifest ─▶ verified bytes ├─▶ ort::Session ─▶ OnnxEmbedder, detect::RetinaFace
+//!  manifest ─▶ verified bytes ├─▶ ort::Session ─▶ OnnxEmbedder, detect::onnx::OnnxDetector
 //!  config::Device ──────────┘         ▲
 //!                       models::Models opens one of each for every worker; plan::PoolPlan says how many
 //! ```

@@ -82,12 +82,12 @@ impl Models {
         let manifest = &self.detector.manifest;
         let mut options = self.options()?;
         options.varying_shapes = manifest.input.size.is_none();
-        options.profile = Some(Profile {
-            input: manifest.input.name.clone(),
-            min: [1, 3, MIN_SIDE as usize, MIN_SIDE as usize],
-            opt: [1, 3, 384, 640],
-            max: [1, 3, 1920, 1920],
-        });
+        let shape = |width: u32, height: u32| [1, 3, height as usize, width as usize];
+        let [min, opt, max] = match manifest.input.size {
+            Some(size) => [shape(size.width, size.height); 3],
+            None => [shape(MIN_SIDE, MIN_SIDE), shape(640, 384), shape(1920, 1920)],
+        };
+        options.profile = Some(Profile { input: manifest.input.name.clone(), min, opt, max });
         Session::open(self.runtime, &manifest.name, &self.detector.bytes, &options)
     }
 

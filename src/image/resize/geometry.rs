@@ -71,6 +71,10 @@ impl Window {
         let content = Size::new(fitted(width, target.width), fitted(height, target.height));
         let size = match pad {
             Pad::None => Size::new(content.width.max(MIN_SIDE), content.height.max(MIN_SIDE)),
+            Pad::Multiple { of, .. } => {
+                let side = |side: u32| side.max(MIN_SIDE).next_multiple_of(of.max(1));
+                Size::new(side(content.width), side(content.height))
+            }
             Pad::Full { .. } => target,
         };
         Fit {
@@ -97,6 +101,8 @@ mod tests {
         assert_eq!((full_hd.size, full_hd.scale_x, full_hd.scale_y), (Size::new(640, 360), 3.0, 3.0));
         let padded = fit((1920, 1080), None, (640, 640), Pad::Full { level: 0 });
         assert_eq!((padded.size, padded.content), (Size::new(640, 640), Size::new(640, 360)));
+        let whole = fit((1920, 1080), None, (640, 640), Pad::Multiple { of: 32, level: 0 });
+        assert_eq!((whole.size, whole.content), (Size::new(640, 384), Size::new(640, 360)));
         let small = fit((320, 180), None, (640, 640), Pad::None);
         assert_eq!((small.size, small.scale_x), (Size::new(320, 180), 1.0));
         let portrait = fit((1080, 1920), None, (640, 360), Pad::None);

@@ -32,6 +32,13 @@ pub const MIN_SIDE: u32 = 32;
 pub enum Pad {
     /// Nothing: the tensor is as large as the fitted picture (a side under [`MIN_SIDE`] is padded to it, black).
     None,
+    /// The tensor's sides are the next multiples of `of`, padded at the right and bottom.
+    Multiple {
+        /// In pixels, 1 or more.
+        of: u32,
+        /// As below.
+        level: u8,
+    },
     /// The tensor is as large as the target, padded at the right and bottom.
     Full {
         /// Gray level of the padding before normalisation, 0 to 255.
@@ -71,7 +78,7 @@ impl Resizer {
         out.resize(fit.size.area() as usize * 3, 0.0);
         let level = match pad {
             Pad::None => 0,
-            Pad::Full { level } => level,
+            Pad::Multiple { level, .. } | Pad::Full { level } => level,
         };
         match Layers::of(picture) {
             Some(layers) => {

@@ -38,6 +38,16 @@ impl<'a> Fields<'a> {
         self.get(key, "a text", good).unwrap_or_default().to_owned()
     }
 
+    /// `N` texts that are not empty.
+    pub(super) fn texts<const N: usize>(&self, key: &'static str) -> [String; N] {
+        let good = |value: &'a Value| -> Option<[String; N]> {
+            let text = |item: &Value| item.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
+            value.as_array()?.iter().map(text).collect::<Option<Vec<_>>>()?.try_into().ok()
+        };
+        self.get(key, &format!("a list of {N} texts"), good)
+            .unwrap_or_else(|| std::array::from_fn(|_| String::new()))
+    }
+
     /// One of several names.
     pub(super) fn choice<T>(
         &self,

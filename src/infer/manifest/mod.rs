@@ -39,6 +39,10 @@ pub type Sha256 = [u8; 32];
 pub enum Family {
     /// `retinaface`: boxes, scores and landmarks relative to anchors at strides 8, 16 and 32.
     RetinaFace,
+    /// `yunet`: class, objectness, box and landmarks of each cell, at strides 8, 16 and 32.
+    YuNet,
+    /// `scrfd`: score, distances to the box's sides and landmarks, twice for each cell, at strides 8, 16 and 32.
+    Scrfd,
     /// `mobilefacenet`: one vector a crop.
     MobileFaceNet,
     /// `facenet`: one vector a crop.
@@ -47,12 +51,15 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 3] = [Family::RetinaFace, Family::MobileFaceNet, Family::FaceNet];
+    pub const ALL: [Family; 5] =
+        [Family::RetinaFace, Family::YuNet, Family::Scrfd, Family::MobileFaceNet, Family::FaceNet];
 
     /// The name in manifests.
     pub const fn as_str(self) -> &'static str {
         match self {
             Family::RetinaFace => "retinaface",
+            Family::YuNet => "yunet",
+            Family::Scrfd => "scrfd",
             Family::MobileFaceNet => "mobilefacenet",
             Family::FaceNet => "facenet",
         }
@@ -60,7 +67,7 @@ impl Family {
 
     /// True for families of detectors.
     pub const fn detects(self) -> bool {
-        matches!(self, Family::RetinaFace)
+        matches!(self, Family::RetinaFace | Family::YuNet | Family::Scrfd)
     }
 }
 
@@ -138,11 +145,45 @@ impl DeviceKind {
     }
 }
 
+/// Names of a detector's outputs; where there are three, one for each of the strides 8, 16 and 32.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DetectorOutputs {
+    /// All strides in one.
+    RetinaFace {
+        /// Offsets to the anchors' centres and sizes.
+        boxes: String,
+        /// Background and face.
+        scores: String,
+        /// Offsets to the anchors' centres.
+        landmarks: String,
+    },
+    /// The score is the geometric mean of both probabilities.
+    YuNet {
+        /// That it is a face, if it is anything.
+        classes: [String; 3],
+        /// That it is anything.
+        objects: [String; 3],
+        /// Centres and logarithms of sizes.
+        boxes: [String; 3],
+        /// Five points.
+        landmarks: [String; 3],
+    },
+    /// Distances are in strides.
+    Scrfd {
+        /// Of a face.
+        scores: [String; 3],
+        /// Distances to left, top, right, bottom.
+        boxes: [String; 3],
+        /// Five points.
+        landmarks: [String; 3],
+    },
+}
+
 /// What only a detector's manifest says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorSpec {
-    /// Names of the outputs: boxes, scores, landmarks.
-    pub outputs: [String; 3],
+    /// Names of the outputs.
+    pub outputs: DetectorOutputs,
     /// Of two boxes with a larger IoU, the one with the lower score is dropped.
     pub nms_iou: f32,
 }
@@ -249,7 +290,7 @@ impl Manifest {
         let input = input(root.section("input"), detects);
         let import = root.has("import").then(|| import(root.section("import")));
         let role = match detects {
-            Some(true) => Some(Role::Detector(detector(&root))),
+            Some(true) => Some(Role::Detector(detector(&root, family))),
             Some(false) => Some(Role::Embedder(embedder(&root, input.as_ref()))),
             None => None,
         };
@@ -364,9 +405,26 @@ fn import(fields: Fields<'_>) -> Import {
     import
 }
 
-fn detector(root: &Fields<'_>) -> DetectorSpec {
+fn detector(root: &Fields<'_>, family: Option<Family>) -> DetectorSpec {
     let output = root.section("output");
-    let outputs = [output.text("boxes"), output.text("scores"), output.text("landmarks")];
+    let outputs = match family {
+        Some(Family::YuNet) => DetectorOutputs::YuNet {
+            classes: output.texts("classes"),
+            objects: output.texts("objects"),
+            boxes: output.texts("boxes"),
+            landmarks: output.texts("landmarks"),
+        },
+        Some(Family::Scrfd) => DetectorOutputs::Scrfd {
+            scores: output.texts("scores"),
+            boxes: output.texts("boxes"),
+            landmarks: output.texts("landmarks"),
+        },
+        _ => DetectorOutputs::RetinaFace {
+            boxes: output.text("boxes"),
+            scores: output.text("scores"),
+            landmarks: output.text("landmarks"),
+        },
+    };
     let nms_iou = output.number("nms_iou", 0.05, 0.95);
     output.finish();
     DetectorSpec { outputs, nms_iou }
