@@ -59,7 +59,7 @@ life-gallery: ## three years of 10,000 identities, nearly each with moments of i
 crash-gallery: setup ## kills, power cuts and failing disks for the gallery, in the thousands
 	WATCHLISTD_KILLS=500 WATCHLISTD_CUTS=2000 cargo test --all-features --test gallery_crash -- --nocapture --test-threads=1
 
-crash-events: ## the event log: 1,000 kills, 2,000 power cuts, 10,000 flipped bits, a failing disk at every write, a model; some hours
+crash-events: ## the event log: 1,000 kills, 2,000 power cuts, 10,000 flipped bits, a failing disk at every write, a model; some two hours
 	WATCHLISTD_MODEL=1000 cargo test --all-features --lib events::log::tests::model -- --nocapture
 	WATCHLISTD_KILLS=1000 WATCHLISTD_CUTS=2000 WATCHLISTD_FLIPS=10000 WATCHLISTD_WRITES=1 \
 		cargo test --all-features --test events_crash -- --nocapture --test-threads=1

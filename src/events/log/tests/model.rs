@@ -543,7 +543,7 @@ fn shown_after(log: &EventLog, cursor: u64) -> Vec<String> {
 }
 
 fn histories() -> u32 {
-    std::env::var("WATCHLISTD_MODEL").map_or(32, |text| text.parse().expect("WATCHLISTD_MODEL: a number"))
+    std::env::var("WATCHLISTD_MODEL").map_or(8, |text| text.parse().expect("WATCHLISTD_MODEL: a number"))
 }
 
 proptest! {
