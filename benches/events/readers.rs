@@ -29,7 +29,7 @@ pub struct Doors {
     _sockets: Vec<event_socket::Server>,
 }
 
-/// Opens the doors of a log, and starts a reader at each that has its first answer before this returns.
+/// Opens the doors of a log, and starts a reader at each, which reads from the oldest event on.
 pub fn start(site: &Site, folder: &Path, times: &Arc<Times>) -> Doors {
     let source = Source::new(site.log.reading(), site.maker.clone(), site.clock.clone());
     let path = folder.join("events.sock");
