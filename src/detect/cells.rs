@@ -16,6 +16,11 @@ pub struct Grid {
     pub stride: f32,
 }
 
+/// The feature maps of a tensor of `size`, numbered as its manifest lists their outputs.
+pub fn levels(size: Size) -> impl Iterator<Item = (usize, Grid)> {
+    STRIDES.into_iter().map(move |stride| Grid::new(size, stride)).enumerate()
+}
+
 impl Grid {
     /// That of a tensor of `size` at a stride.
     pub fn new(size: Size, stride: u32) -> Self {

@@ -41,15 +41,9 @@ pub trait Detector: Send {
 /// `Config`, when the family is no detector's; `Data`, when the model is not what its manifest says.
 pub fn make_detector(manifest: &Manifest, session: Session) -> Result<Box<dyn Detector>> {
     let layout: Box<dyn onnx::Layout> = match manifest.detector()?.outputs.clone() {
-        DetectorOutputs::RetinaFace { boxes, scores, landmarks } => {
-            Box::new(retinaface::RetinaFace { boxes, scores, landmarks })
-        }
-        DetectorOutputs::YuNet { classes, objects, boxes, landmarks } => {
-            Box::new(yunet::YuNet { classes, objects, boxes, landmarks })
-        }
-        DetectorOutputs::Scrfd { scores, boxes, landmarks } => {
-            Box::new(scrfd::Scrfd { scores, boxes, landmarks })
-        }
+        DetectorOutputs::RetinaFace(outputs) => Box::new(outputs),
+        DetectorOutputs::YuNet(outputs) => Box::new(outputs),
+        DetectorOutputs::Scrfd(outputs) => Box::new(outputs),
     };
     Ok(Box::new(onnx::OnnxDetector::new(manifest, session, layout)?))
 }

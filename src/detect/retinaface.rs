@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::onnx::{Layout, rows};
 use crate::base::error::Result;
+use crate::infer::manifest::RetinaFaceOutputs;
 use crate::infer::ort::Outputs;
 use crate::types::geometry::{Point, Rect, Size};
 
@@ -103,17 +104,7 @@ fn decode_row(anchors: &Anchors, answer: &Answer<'_>, row: usize, score: f32) ->
     })
 }
 
-/// Names of the outputs.
-pub struct RetinaFace {
-    /// Four numbers an anchor.
-    pub boxes: String,
-    /// Two numbers an anchor.
-    pub scores: String,
-    /// Ten numbers an anchor.
-    pub landmarks: String,
-}
-
-impl Layout for RetinaFace {
+impl Layout for RetinaFaceOutputs {
     /// Feature maps round up.
     fn multiple(&self) -> u32 {
         1

@@ -2,24 +2,15 @@
 //! of the box, and five landmarks.
 
 use super::candidate::Candidate;
-use super::cells::{Grid, STRIDES};
+use super::cells::{Grid, STRIDES, levels};
 use super::onnx::{Layout, rows};
 use crate::base::error::Result;
+use crate::infer::manifest::ScrfdOutputs;
 use crate::infer::ort::Outputs;
 use crate::types::geometry::{Rect, Size};
 
 /// Anchors at each cell.
 pub const ANCHORS: usize = 2;
-
-/// Names of the outputs, by stride.
-pub struct Scrfd {
-    /// One number an anchor (sigmoid applied).
-    pub scores: [String; 3],
-    /// Four numbers an anchor.
-    pub boxes: [String; 3],
-    /// Ten numbers an anchor.
-    pub landmarks: [String; 3],
-}
 
 /// The answers of one stride, flat.
 #[derive(Debug, Clone, Copy)]
@@ -50,15 +41,14 @@ fn decode_row(grid: &Grid, answer: &Answer<'_>, row: usize, score: f32) -> Optio
     Some(Candidate { bbox, landmarks, score })
 }
 
-impl Layout for Scrfd {
+impl Layout for ScrfdOutputs {
     fn multiple(&self) -> u32 {
         STRIDES[2]
     }
 
     fn candidates(&self, outputs: &Outputs<'_>, size: Size, min_score: f32) -> Result<Vec<Candidate>> {
         let mut found = Vec::new();
-        for (level, stride) in STRIDES.into_iter().enumerate() {
-            let grid = Grid::new(size, stride);
+        for (level, grid) in levels(size) {
             let anchors = ANCHORS * grid.len();
             let read = |names: &[String; 3], columns| rows(outputs, &names[level], anchors, columns, size);
             let answer = Answer {

@@ -2,23 +2,12 @@
 //! five landmarks, without anchors.
 
 use super::candidate::Candidate;
-use super::cells::{Grid, STRIDES};
+use super::cells::{Grid, STRIDES, levels};
 use super::onnx::{Layout, rows};
 use crate::base::error::Result;
+use crate::infer::manifest::YuNetOutputs;
 use crate::infer::ort::Outputs;
 use crate::types::geometry::{Rect, Size};
-
-/// Names of the outputs, by stride.
-pub struct YuNet {
-    /// One number a cell: that it is a face, if it is anything.
-    pub classes: [String; 3],
-    /// One number a cell: that it is anything.
-    pub objects: [String; 3],
-    /// Four numbers a cell.
-    pub boxes: [String; 3],
-    /// Ten numbers a cell.
-    pub landmarks: [String; 3],
-}
 
 /// The answers of one stride, flat.
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +42,14 @@ fn decode_cell(grid: &Grid, answer: &Answer<'_>, cell: usize, score: f32) -> Opt
     Some(Candidate { bbox, landmarks, score })
 }
 
-impl Layout for YuNet {
+impl Layout for YuNetOutputs {
     fn multiple(&self) -> u32 {
         STRIDES[2]
     }
 
     fn candidates(&self, outputs: &Outputs<'_>, size: Size, min_score: f32) -> Result<Vec<Candidate>> {
         let mut found = Vec::new();
-        for (level, stride) in STRIDES.into_iter().enumerate() {
-            let grid = Grid::new(size, stride);
+        for (level, grid) in levels(size) {
             let read = |names: &[String; 3], columns| rows(outputs, &names[level], grid.len(), columns, size);
             let answer = Answer {
                 classes: read(&self.classes, 1)?,

@@ -24,6 +24,18 @@ pub fn var() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("var"), PathBuf::from)
 }
 
+/// A file or folder of the measuring data (`WATCHLISTD_SHARED`); `None`, with a line that says so, where it is absent.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let shared = std::env::var_os("WATCHLISTD_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join(name);
+    if !path.exists() {
+        eprintln!("skipped: {} is missing (set WATCHLISTD_SHARED)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
 /// Says that a test is skipped. `make test` sets `WATCHLISTD_REQUIRE_MODELS`: there, that is a failure.
 fn missing(path: &Path) {
     let required = std::env::var_os("WATCHLISTD_REQUIRE_MODELS").is_some();

@@ -6,6 +6,7 @@ use super::*;
 use crate::image::codec::read_image;
 use crate::image::testing::{noise, painted};
 use crate::image::warp::stretch;
+use crate::infer::testing::shared;
 use crate::types::geometry::Size;
 
 const SIZE: Size = Size::new(112, 112);
@@ -96,12 +97,11 @@ fn the_score_ranks_as_a_person_would() {
 
 /// Aligned crops of real people, for measuring only.
 fn real_crops() -> Vec<RgbImage> {
-    let shared = std::env::var_os("WATCHLISTD_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let Some(folder) = shared("data/aligned_faces") else { return Vec::new() };
     let entries = |folder: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(folder).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default()
     };
-    let people = entries(&shared.join("data/aligned_faces"));
+    let people = entries(&folder);
     let files: Vec<PathBuf> = people.iter().flat_map(|person| entries(person)).collect();
     files.iter().map(|file| read_image(file).expect("a picture")).collect()
 }
@@ -110,7 +110,6 @@ fn real_crops() -> Vec<RgbImage> {
 fn real_faces_pass_where_their_blurred_copies_fail() {
     let crops = real_crops();
     if crops.is_empty() {
-        eprintln!("skipped: no data/aligned_faces in WATCHLISTD_SHARED");
         return;
     }
     let passing = |side: u32| {

@@ -1,23 +1,10 @@
 //! YuNet and SCRFD on real weights, against figures from an independent decoder. The weights are for measuring only
 //! (`WATCHLISTD_SHARED`): where they are absent, these tests say so and pass.
 
-use std::path::PathBuf;
-
 use super::super::cells::Grid;
 use super::super::{scrfd, yunet};
 use super::*;
-
-/// The folder of measuring data.
-fn shared(model: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("WATCHLISTD_SHARED")
-        .map_or_else(|| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = shared.join("models").join(model);
-    if !path.is_file() {
-        eprintln!("skipped: {} is missing (set WATCHLISTD_SHARED)", path.display());
-        return None;
-    }
-    Some(path)
-}
+use crate::infer::testing::shared;
 
 const SOURCE: &str = "[source]\npackage = \"none\"\nversion = \"0\"\nitem = \"none\"\nlicence = \"none\"\ntraining_data = \"none\"\n";
 
@@ -116,7 +103,7 @@ const SCRFD_2_5G: [(&str, &[Golden]); 4] = [
 
 /// The detector of a file, if there is one.
 fn detector_of(manifest: &Manifest, file: &str) -> Option<Box<dyn Detector>> {
-    let model = std::fs::read(shared(file)?).expect("read");
+    let model = std::fs::read(shared(&format!("models/{file}"))?).expect("read");
     Some(open(manifest, &model)?.expect("the model fits its manifest"))
 }
 
@@ -145,7 +132,7 @@ fn scrfd_finds_what_an_independent_decoder_finds() {
 
 #[test]
 fn a_model_of_a_fixed_size_is_refused_under_a_manifest_that_names_none_or_another() {
-    let Some(path) = shared("scrfd_500m_kps.onnx") else { return };
+    let Some(path) = shared("models/scrfd_500m_kps.onnx") else { return };
     let model = std::fs::read(path).expect("read");
     for size in ["", "size = [320, 320]\n"] {
         let Some(opened) = open(&scrfd_manifest(size), &model) else { return };

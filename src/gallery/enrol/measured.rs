@@ -14,7 +14,9 @@ use crate::image::warp::stretch;
 use crate::infer::Embedder;
 use crate::infer::embedder::OnnxEmbedder;
 use crate::infer::plan::PoolPlan;
-use crate::infer::testing::{detector, embedder, inference, manifest, models_folder, picture, read_picture};
+use crate::infer::testing::{
+    detector, embedder, inference, manifest, models_folder, picture, read_picture, shared,
+};
 use crate::types::embedding::Embedding;
 use crate::types::face::Detection;
 use crate::types::frame::{Pixels, RgbImage};
@@ -128,18 +130,13 @@ fn copies_of_a_picture_are_duplicates_and_so_are_chips_as_good_as_the_picture() 
 
 /// 24 people with their embeddings; `None`, with a line that says so, without the measuring data.
 fn people() -> Option<Vec<Vec<Embedding>>> {
-    let shared = std::env::var_os("WATCHLISTD_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let folder = shared("data/aligned_faces")?;
     let list = |folder: &Path| -> Option<Vec<PathBuf>> {
         let mut entries: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).collect();
         entries.sort();
         Some(entries)
     };
-    let folder = shared.join("data/aligned_faces");
-    let Some(people) = list(&folder) else {
-        eprintln!("skipped: {} is missing (set WATCHLISTD_SHARED)", folder.display());
-        return None;
-    };
+    let people = list(&folder)?;
     let mut rig = Rig::open()?;
     let mut embed = |file: &PathBuf| {
         let crop = read_picture(file);

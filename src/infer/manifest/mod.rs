@@ -145,38 +145,50 @@ impl DeviceKind {
     }
 }
 
-/// Names of a detector's outputs; where there are three, one for each of the strides 8, 16 and 32.
+/// Names of a detector's outputs, by family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetectorOutputs {
-    /// All strides in one.
-    RetinaFace {
-        /// Offsets to the anchors' centres and sizes.
-        boxes: String,
-        /// Background and face.
-        scores: String,
-        /// Offsets to the anchors' centres.
-        landmarks: String,
-    },
-    /// The score is the geometric mean of both probabilities.
-    YuNet {
-        /// That it is a face, if it is anything.
-        classes: [String; 3],
-        /// That it is anything.
-        objects: [String; 3],
-        /// Centres and logarithms of sizes.
-        boxes: [String; 3],
-        /// Five points.
-        landmarks: [String; 3],
-    },
-    /// Distances are in strides.
-    Scrfd {
-        /// Of a face.
-        scores: [String; 3],
-        /// Distances to left, top, right, bottom.
-        boxes: [String; 3],
-        /// Five points.
-        landmarks: [String; 3],
-    },
+    /// `retinaface`
+    RetinaFace(RetinaFaceOutputs),
+    /// `yunet`
+    YuNet(YuNetOutputs),
+    /// `scrfd`
+    Scrfd(ScrfdOutputs),
+}
+
+/// RetinaFace's outputs, each with all strides in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetinaFaceOutputs {
+    /// Four numbers an anchor: offset of the centre, logarithm of the size.
+    pub boxes: String,
+    /// Two numbers an anchor: background, face (softmax applied).
+    pub scores: String,
+    /// Ten numbers an anchor: five offsets.
+    pub landmarks: String,
+}
+
+/// YuNet's outputs, each for the strides 8, 16 and 32. The score is the geometric mean of both probabilities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct YuNetOutputs {
+    /// One number a cell: that it is a face, if it is anything.
+    pub classes: [String; 3],
+    /// One number a cell: that it is anything.
+    pub objects: [String; 3],
+    /// Four numbers a cell: the centre's distance from the cell's corner, logarithm of the size; in strides.
+    pub boxes: [String; 3],
+    /// Ten numbers a cell: five distances from its corner, in strides.
+    pub landmarks: [String; 3],
+}
+
+/// SCRFD's outputs, each for the strides 8, 16 and 32.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScrfdOutputs {
+    /// One number an anchor (sigmoid applied).
+    pub scores: [String; 3],
+    /// Four numbers an anchor: distances from the cell's corner to left, top, right, bottom, in strides.
+    pub boxes: [String; 3],
+    /// Ten numbers an anchor: five distances from the cell's corner, in strides.
+    pub landmarks: [String; 3],
 }
 
 /// What only a detector's manifest says.
@@ -408,22 +420,22 @@ fn import(fields: Fields<'_>) -> Import {
 fn detector(root: &Fields<'_>, family: Option<Family>) -> DetectorSpec {
     let output = root.section("output");
     let outputs = match family {
-        Some(Family::YuNet) => DetectorOutputs::YuNet {
+        Some(Family::YuNet) => DetectorOutputs::YuNet(YuNetOutputs {
             classes: output.texts("classes"),
             objects: output.texts("objects"),
             boxes: output.texts("boxes"),
             landmarks: output.texts("landmarks"),
-        },
-        Some(Family::Scrfd) => DetectorOutputs::Scrfd {
+        }),
+        Some(Family::Scrfd) => DetectorOutputs::Scrfd(ScrfdOutputs {
             scores: output.texts("scores"),
             boxes: output.texts("boxes"),
             landmarks: output.texts("landmarks"),
-        },
-        _ => DetectorOutputs::RetinaFace {
+        }),
+        _ => DetectorOutputs::RetinaFace(RetinaFaceOutputs {
             boxes: output.text("boxes"),
             scores: output.text("scores"),
             landmarks: output.text("landmarks"),
-        },
+        }),
     };
     let nms_iou = output.number("nms_iou", 0.05, 0.95);
     output.finish();
