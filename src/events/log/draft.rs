@@ -135,16 +135,43 @@ impl<'c> Draft<'c> {
         self.put(row)
     }
 
+    /// The rows of `which`, a table or a query, with their sequence; `None` for one that is not as it was written.
+    ///
+    /// # Errors
+    /// As SQLite.
+    pub fn rows(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<(u64, Option<Row>)>> {
+        let read = |row: &rusqlite::Row<'_>| Ok((unsigned(row.get(0)?), row_of(row).ok()));
+        let rows = self.query(&format!("SELECT {COLUMNS} FROM {which}"), values, read)?;
+        let whole = |row: Option<(Row, [u8; 32])>| {
+            row.filter(|(row, mac)| self.is_whole(row, mac)).map(|(row, _)| row)
+        };
+        Ok(rows.into_iter().map(|(sequence, row)| (sequence, whole(row))).collect())
+    }
+
+    fn is_whole(&self, row: &Row, mac: &[u8; 32]) -> bool {
+        row.first <= row.sequence && row.mac(self.key, self.state.epoch) == *mac
+    }
+
+    /// The first sequence that the row of `sequence` can stand for, if that of the row before it is true.
+    ///
+    /// # Errors
+    /// As SQLite.
+    pub fn begin_of(&self, sequence: u64) -> Result<u64> {
+        let sql = "SELECT max(sequence) FROM events WHERE sequence < ?1";
+        let before = self.query(sql, [signed(sequence)], |row| row.get::<_, Option<i64>>(0))?.pop().flatten();
+        Ok(before.map_or(self.state.first, |before| unsigned(before) + 1))
+    }
+
     /// What of a range is not as it was written, or is not there.
     ///
     /// # Errors
     /// As SQLite.
     pub fn damaged(&self, first: u64, last: u64) -> Result<Vec<(u64, u64)>> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence");
-        let rows = self.query(&sql, (signed(first), signed(last)), |row| Ok(row_of(row).ok()))?;
+        let which = "events WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence";
+        let rows = self.rows(which, (signed(first), signed(last)))?;
         let (mut next, mut damaged) = (first, Vec::new());
-        for (row, mac) in rows.into_iter().flatten() {
-            if row.sequence < next || row.first > row.sequence || row.mac(self.key, self.state.epoch) != mac {
+        for row in rows.into_iter().filter_map(|(_, row)| row) {
+            if row.sequence < next {
                 continue;
             }
             if row.first > next {

@@ -141,11 +141,6 @@ impl Reading {
                 }
                 Found::Expired(first, last) => items.push(Item::Gone { first, last }),
                 Found::Damaged(first, last) => {
-                    tracing::error!(
-                        first,
-                        last,
-                        "events of the log are damaged: they are not delivered, and told as lost"
-                    );
                     let _ = self.shared.orders.send(Order::Damaged { epoch, first, last });
                     return Ok(Seen { state: page.state, items, until: first - 1 });
                 }

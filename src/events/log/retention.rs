@@ -13,11 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::draft::Draft;
-use super::loss::Teller;
-use super::ring::Ring;
-use super::row::LOST;
-use super::row::Row;
+use super::row::{LOST, Row};
 use super::store::{Cursor, signed, unsigned};
+use super::{Options, loss};
 use crate::base::error::Result;
 use crate::base::faults;
 use crate::events::{Lost, LostReason};
@@ -53,23 +51,30 @@ pub(super) fn delivered(sinks: &BTreeMap<String, Cursor>, last: u64) -> u64 {
     sinks.values().filter(|cursor| cursor.required).map(|cursor| cursor.sequence).min().unwrap_or(last)
 }
 
-/// Takes away what is too old and delivered; true if there may be more of it.
-pub(super) fn expire(draft: &mut Draft<'_>, rules: &Rules, now: Timestamp) -> Result<bool> {
+/// Takes away what is too old and delivered; true if there may be more of it. What a row says of itself counts only if it is as it
+/// was written; one that is not leaves a loss, and goes when that is too old.
+pub(super) fn expire(draft: &mut Draft<'_>, options: &Options, now: Timestamp) -> Result<bool> {
     let limit = delivered(&draft.sinks, draft.state.last);
     let lists = draft.query("SELECT DISTINCT lists FROM events", [], |row| row.get::<_, String>(0))?;
-    let mut gone: Vec<(u64, u64)> = Vec::new();
+    let mut found = Vec::new();
     for lists in lists {
-        let Ok(before) = now.checked_sub(rules.keep_for(&lists)) else { continue };
-        let most = AT_ONCE.saturating_sub(gone.len());
+        let Ok(before) = now.checked_sub(options.rules.keep_for(&lists)) else { continue };
+        let most = AT_ONCE.saturating_sub(found.len());
         // The index proposes and the row decides: a damaged index takes nothing away before its time.
-        let sql = "SELECT row.first, row.sequence FROM events AS entry JOIN events AS row ON row.sequence = entry.sequence
-                   WHERE entry.lists = ?1 AND entry.at < ?2 AND entry.sequence <= ?3
-                   AND row.lists = ?1 AND row.at < ?2 AND row.kind <> 'expired' ORDER BY entry.sequence LIMIT ?4";
-        let values = (lists, before.as_millisecond(), signed(limit), most as i64);
-        gone.extend(draft.query(sql, values, |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?);
+        let which = "(SELECT row.* FROM events AS entry JOIN events AS row ON row.sequence = entry.sequence
+                      WHERE entry.lists = ?1 AND entry.at < ?2 AND entry.sequence <= ?3
+                      AND row.lists = ?1 AND row.at < ?2 AND row.kind <> 'expired' ORDER BY entry.sequence LIMIT ?4)";
+        found.extend(draft.rows(which, (lists, before.as_millisecond(), signed(limit), most as i64))?);
     }
-    gone.sort_unstable();
-    let more = gone.len() >= AT_ONCE;
+    found.sort_unstable_by_key(|(sequence, _)| *sequence);
+    let more = found.len() >= AT_ONCE;
+    let mut gone = Vec::new();
+    for (sequence, row) in found {
+        match row {
+            Some(row) => gone.push((row.first, sequence)),
+            None => loss::tell_damaged(draft, draft.begin_of(sequence)?, sequence, options, now)?,
+        }
+    }
     for (first, last) in joined(gone) {
         take_away(draft, first, last, now)?;
         faults::point("events.expired");
@@ -91,15 +96,13 @@ fn joined(ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 
 /// One row stands for the range from now on, with what retention took before on either side of it; nothing at the front.
 fn take_away(draft: &mut Draft<'_>, first: u64, last: u64, now: Timestamp) -> Result<()> {
-    let expired = |row: &rusqlite::Row<'_>| {
-        let kind: String = row.get(2)?;
-        Ok((kind == "expired").then_some((unsigned(row.get(0)?), unsigned(row.get(1)?))))
+    let before = draft.rows("events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT 1", [signed(first)])?;
+    let after = draft.rows("events WHERE sequence > ?1 ORDER BY sequence LIMIT 1", [signed(last)])?;
+    let range = |found: Vec<(u64, Option<Row>)>| {
+        let row = found.into_iter().next()?.1?;
+        row.is_expired().then_some((row.first, row.sequence))
     };
-    let before =
-        "SELECT first, sequence, kind FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT 1";
-    let after = "SELECT first, sequence, kind FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT 1";
-    let before = draft.query(before, [signed(first)], expired)?.into_iter().flatten().next();
-    let after = draft.query(after, [signed(last)], expired)?.into_iter().flatten().next();
+    let (before, after) = (range(before), range(after));
     let first = before.map_or(first, |(first, _)| first);
     let last = after.map_or(last, |(_, last)| last);
     if first <= draft.state.first {
@@ -113,9 +116,8 @@ fn take_away(draft: &mut Draft<'_>, first: u64, last: u64, now: Timestamp) -> Re
 pub(super) fn make_room(
     draft: &mut Draft<'_>,
     need: u64,
+    options: &Options,
     now: Timestamp,
-    tell: &Teller,
-    ring: &dyn Ring,
 ) -> Result<Option<Lost>> {
     let limit = delivered(&draft.sinks, draft.state.last);
     let Some(until) = oldest(draft, need)? else { return Ok(None) };
@@ -133,43 +135,43 @@ pub(super) fn make_room(
         return Ok(None);
     }
     let loss = Lost::range(LostReason::Budget, first, until);
-    let row = Row::lost(tell(&loss, now), draft.state.epoch, first, until, now, ring)?;
+    let row = Row::lost((options.tell)(&loss, now), draft.state.epoch, first, until, now, &*options.ring)?;
     draft.replace(&row)?;
     Ok(Some(loss))
 }
 
-/// Gives back `need` bytes of what was delivered, the oldest first.
-pub(super) fn give_room(draft: &mut Draft<'_>, need: u64) -> Result<()> {
+/// Gives back `need` bytes of what was delivered, the oldest first: up to that event, if there is any.
+pub(super) fn give_room(draft: &mut Draft<'_>, need: u64) -> Result<Option<u64>> {
     let limit = delivered(&draft.sinks, draft.state.last);
-    let Some(until) = oldest(draft, need)?.map(|until| until.min(limit)) else { return Ok(()) };
-    if until >= draft.state.first {
+    let Some(until) = oldest(draft, need)?.map(|until| until.min(limit)) else { return Ok(None) };
+    let first = draft.state.first;
+    if until >= first {
         draft.cut_front(until)?;
         skip_expired(draft)?;
     }
-    Ok(())
+    Ok((draft.state.first > first).then(|| draft.state.first - 1))
 }
 
 /// Where the next loss begins: with one that stands at the front already and was told to nobody, else behind it.
 fn first_untold(draft: &Draft<'_>) -> Result<u64> {
-    let sql = "SELECT sequence, kind FROM events ORDER BY sequence LIMIT 1";
-    let front = draft.query(sql, [], |row| Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?)))?.pop();
     let told = |sequence: u64| draft.sinks.values().any(|cursor| cursor.sequence >= sequence);
-    Ok(match front {
-        Some((sequence, kind)) if kind == LOST && told(sequence) => sequence + 1,
+    Ok(match front(draft)? {
+        Some(row) if row.kind == LOST && told(row.sequence) => row.sequence + 1,
         _ => draft.state.first,
     })
 }
 
 /// The front never begins with what retention took.
 fn skip_expired(draft: &mut Draft<'_>) -> Result<()> {
-    let sql = "SELECT sequence, kind FROM events ORDER BY sequence LIMIT 1";
-    loop {
-        let front = draft.query(sql, [], |row| Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?)))?.pop();
-        match front {
-            Some((sequence, kind)) if kind == "expired" => draft.cut_front(sequence)?,
-            _ => return Ok(()),
-        }
+    while let Some(row) = front(draft)?.filter(Row::is_expired) {
+        draft.cut_front(row.sequence)?;
     }
+    Ok(())
+}
+
+/// The first row, if it is as it was written.
+fn front(draft: &Draft<'_>) -> Result<Option<Row>> {
+    Ok(draft.rows("events ORDER BY sequence LIMIT 1", [])?.pop().and_then(|(_, row)| row))
 }
 
 /// The last of the oldest rows that take so many bytes together. The newest row stays.

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::head::HeadFile;
+use super::loss;
 use super::open;
 use super::retention::{self, WAL};
 use super::row::Row;
@@ -26,7 +27,7 @@ use crate::base::error::Result;
 use crate::base::faults;
 use crate::daemon::watchdog::Beat;
 use crate::events::Event;
-use crate::events::{Lost, LostReason};
+use crate::events::Lost;
 
 /// Most orders in one transaction.
 const GROUP: usize = 256;
@@ -142,7 +143,10 @@ impl Writer {
     /// A disk that stays full may leave room for what it takes to free some: the oldest that were delivered go before their time,
     /// and nothing else does.
     fn give_room(&mut self) {
-        if self.store.write(|draft| retention::give_room(draft, ROOM)).is_ok() {
+        if let Ok(Some(last)) = self.store.write(|draft| retention::give_room(draft, ROOM)) {
+            tracing::warn!(
+                "the disk stays full: delivered events up to {last} went before their time, to make room"
+            );
             self.shared.bell.ring(self.store.state);
         }
     }
@@ -183,19 +187,7 @@ impl Writer {
                         draft.move_cursor(sink, *sequence)?;
                     }
                     Order::Damaged { first, last, .. } => {
-                        let (first, last) = ((*first).max(draft.state.first), (*last).min(draft.state.last));
-                        for (first, last) in draft.damaged(first, last)? {
-                            let loss = Lost::range(LostReason::Damaged, first, last);
-                            let event = (options.tell)(&loss, now);
-                            draft.replace(&Row::lost(
-                                event,
-                                draft.state.epoch,
-                                first,
-                                last,
-                                now,
-                                &*options.ring,
-                            )?)?;
-                        }
+                        loss::tell_damaged(draft, *first, *last, options, now)?;
                     }
                     Order::Broken { .. } | Order::Finish(_) => {}
                 }
@@ -283,9 +275,7 @@ impl Writer {
 
     fn make_room(&mut self, now: Timestamp, need: u64) -> Result<()> {
         let options = self.options.clone();
-        let lost = self
-            .store
-            .write(|draft| retention::make_room(draft, need, now, &options.tell, &*options.ring))?;
+        let lost = self.store.write(|draft| retention::make_room(draft, need, &options, now))?;
         if let Some(loss) = lost {
             tracing::error!(
                 events = loss.count,
@@ -299,7 +289,7 @@ impl Writer {
 
     fn expire(&mut self, now: Timestamp) -> Result<()> {
         let options = self.options.clone();
-        while self.store.write(|draft| retention::expire(draft, &options.rules, now))? {}
+        while self.store.write(|draft| retention::expire(draft, &options, now))? {}
         self.shared.bell.ring(self.store.state);
         Ok(())
     }

@@ -25,6 +25,13 @@ fn settled(site: &Site, log: &EventLog, cursor: u64) -> Vec<String> {
     panic!("it stays damaged")
 }
 
+/// The log, after retention has looked.
+fn looked_through(site: &Site) -> EventLog {
+    let log = site.open();
+    (0..2).for_each(|_| assert!(log.settle(Duration::from_secs(60))));
+    log
+}
+
 #[test]
 fn an_altered_event_is_never_delivered_and_is_told_with_its_range() {
     let site = Site::new();
@@ -57,6 +64,63 @@ fn rows_that_are_taken_out_swapped_or_copied_are_seen() {
         assert!(seen.contains(&says.to_owned()), "{sql}: {seen:?}");
         assert!(seen.contains(&"10".to_owned()) && seen.contains(&"3".to_owned()), "{sql}: {seen:?}");
     }
+}
+
+/// What a row says of itself decides what retention takes only if it is as it was written.
+#[test]
+fn retention_takes_nothing_on_the_word_of_an_altered_row() {
+    for (sql, seen) in [
+        // Nobody has had 4: it goes with a loss, not as if it had been delivered and too old.
+        ("UPDATE events SET kind = 'expired' WHERE sequence = 4", ["1..3", "lost 4..4", "5", "6"]),
+        ("UPDATE events SET kind = 'expired', first = 3 WHERE sequence = 6", ["1..3", "4", "5", "lost 6..6"]),
+    ] {
+        let site = Site::new();
+        filled(&site, 10);
+        assert_eq!(site.raw().execute(sql, []).expect("changed"), 1);
+        site.clock.advance(Duration::from_secs(31 * DAY));
+        let log = looked_through(&site);
+        assert_eq!(settled(&site, &log, 0)[..4], seen, "{sql}");
+    }
+}
+
+#[test]
+fn an_altered_time_or_list_lets_nothing_go_before_its_time() {
+    for sql in [
+        "UPDATE events SET at = at - 2764800000 WHERE sequence = 2",
+        "UPDATE events SET lists = '[\"gate\"]', at = at - 86400001 WHERE sequence = 2",
+    ] {
+        let mut site = Site::new();
+        site.rules.lists = [("gate".to_owned(), Duration::from_secs(DAY))].into();
+        filled(&site, 10);
+        assert_eq!(site.raw().execute(sql, []).expect("changed"), 1);
+        let log = looked_through(&site);
+        assert_eq!(settled(&site, &log, 0)[..3], ["1", "lost 2..2", "3"], "{sql}");
+    }
+}
+
+/// A gap that claims more than retention took would take its neighbours along with the next that is too old.
+#[test]
+fn an_altered_gap_takes_no_neighbours_and_is_told() {
+    let mut site = Site::new();
+    let who = IdentityId::generate();
+    site.rules.lists = [("gate".to_owned(), Duration::from_secs(DAY))].into();
+    let log = site.open();
+    for lists in [&[][..], &[], &["gate"]] {
+        log.accept(site.recognized(who, "x", lists)).expect("accepted");
+    }
+    site.clock.advance(Duration::from_secs(DAY / 2));
+    log.accept(site.recognized(who, "x", &["gate"])).expect("accepted");
+    log.accept(site.event("door")).expect("accepted");
+    assert!(log.reading().had(&Arc::from("needed"), 5, Vec::new()));
+    finish(log);
+    site.clock.advance(Duration::from_secs(DAY / 2 + 1));
+    let log = looked_through(&site);
+    assert_eq!(all(&log, 0), ["1", "2", "3..3", "4", "5"]);
+    finish(log);
+    assert_eq!(site.raw().execute("UPDATE events SET first = 1 WHERE sequence = 3", []).expect("changed"), 1);
+    site.clock.advance(Duration::from_secs(DAY / 2));
+    let log = looked_through(&site);
+    assert_eq!(settled(&site, &log, 0)[..5], ["1", "2", "lost 3..3", "4..4", "5"]);
 }
 
 #[test]

@@ -81,6 +81,8 @@ enum What {
     },
     Lost(LostReason),
     Gone,
+    /// It is not as it was written, and nobody has seen that yet.
+    Altered,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +153,7 @@ impl Model {
         lists.iter().map(rule).max().unwrap_or(KEEP)
     }
 
-    /// Once a minute: what is too old and delivered goes.
+    /// Once a minute: what is too old and delivered goes, but for what is not as it was written.
     fn look(&mut self, now: Timestamp) {
         let due = self.looked.is_none_or(|last| now < last || now.duration_since(last).as_secs() >= 60);
         if !due {
@@ -161,11 +163,18 @@ impl Model {
         let delivered = self.delivered();
         for row in &mut self.rows {
             let keep = Self::lists_keep(row.lists) as i64 * 1000;
-            if row.last <= delivered && row.what != What::Gone && row.at < now.as_millisecond() - keep {
+            let due = row.last <= delivered && row.at < now.as_millisecond() - keep;
+            if due && !matches!(row.what, What::Gone | What::Altered) {
                 row.what = What::Gone;
             }
         }
         self.tidy();
+    }
+
+    /// Somebody alters a row.
+    fn alter(&mut self, sequence: u64) {
+        let row = self.rows.iter_mut().find(|row| row.last == sequence);
+        row.expect("there").what = What::Altered;
     }
 
     /// What is gone is one row, and none at the front.
@@ -183,10 +192,9 @@ impl Model {
         self.rows = rows;
     }
 
-    /// Whoever reads sees that a row is altered, and a loss takes its place.
-    fn lose(&mut self, sequence: u64, now: Timestamp) {
-        let there = |row: &&mut Row| row.last == sequence && row.what != What::Gone;
-        if let Some(row) = self.rows.iter_mut().find(there) {
+    /// Whoever reads sees what is altered, and a loss takes its place.
+    fn read(&mut self, now: Timestamp) {
+        for row in self.rows.iter_mut().filter(|row| row.what == What::Altered) {
             (row.what, row.lists, row.at) = (What::Lost(LostReason::Damaged), LISTS[0], now.as_millisecond());
         }
     }
@@ -239,6 +247,7 @@ impl Model {
                 }
                 What::Lost(reason) => format!("{} lost {reason:?}", row.last),
                 What::Gone => format!("gone {}..{}", row.first.max(cursor + 1), row.last),
+                What::Altered => unreachable!("somebody read it"),
             });
         }
         shown
@@ -387,19 +396,18 @@ impl Pair {
     }
 
     fn alter(&mut self, which: u64, open: bool) {
-        let events: Vec<u64> =
-            self.model.rows.iter().filter(|row| row.first == row.last).map(|row| row.last).collect();
-        let Some(sequence) = events.get(which as usize % events.len().max(1)).copied() else { return };
+        let rows = &self.model.rows;
+        let Some(sequence) = rows.get(which as usize % rows.len().max(1)).map(|row| row.last) else { return };
         if !open {
             self.close();
         }
         let sql = "UPDATE events SET body = CAST(body || ' ' AS BLOB) WHERE sequence = ?1";
         assert_eq!(self.site.raw().execute(sql, [sequence as i64]).expect("changed"), 1);
+        self.model.alter(sequence);
         if !open {
             self.open();
         }
-        // It may be gone by now.
-        self.model.lose(sequence, self.now());
+        self.model.read(self.now());
         let mut reading = self.log().reading();
         for _ in 0..3 {
             let cursor = self.model.first - 1;
@@ -543,7 +551,7 @@ fn shown_after(log: &EventLog, cursor: u64) -> Vec<String> {
 }
 
 fn histories() -> u32 {
-    std::env::var("WATCHLISTD_MODEL").map_or(8, |text| text.parse().expect("WATCHLISTD_MODEL: a number"))
+    std::env::var("WATCHLISTD_MODEL").map_or(32, |text| text.parse().expect("WATCHLISTD_MODEL: a number"))
 }
 
 proptest! {
