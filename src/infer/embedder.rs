@@ -36,6 +36,7 @@ impl OnnxEmbedder {
         let spec = manifest.embedder()?;
         let size = spec.alignment.size();
         check_ports(manifest, &session, size)?;
+        check_batch(manifest, &session, &plan)?;
         Ok(Self {
             session,
             model: manifest.model_id()?,
@@ -60,6 +61,27 @@ impl OnnxEmbedder {
             self.run(step, step, |_| ())?;
         }
         Ok(())
+    }
+
+    /// Takes other numbers for a pixel from now on than its manifest says: to find out which it wants. What it makes then are
+    /// vectors of another model, and nobody's templates.
+    pub(crate) fn set_scaling(&mut self, scaling: CropScaling) {
+        self.scaling = scaling;
+    }
+
+    /// True if the model itself makes vectors of length 1 of these.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    pub(crate) fn are_unit(&mut self, crops: &[&RgbImage]) -> Result<bool> {
+        let mut unit = true;
+        for crop in crops {
+            let step = self.plan.step(1);
+            self.fill(&[crop], step)?;
+            let squares = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>();
+            unit &= self.run(step, 1, squares)?.iter().all(|square| (square - 1.0).abs() < 1e-3);
+        }
+        Ok(unit)
     }
 
     /// Embeds aligned pictures that no aligner graded: for set-up and measurements.
@@ -141,6 +163,18 @@ fn to_embedding(model: ModelId, vector: &[f32], unit: bool) -> Result<Embedding>
         bail!(Data, "output.normalizes is true in the manifest, but the model's vectors are not of length 1");
     }
     Embedding::new(model, vector.to_vec())
+}
+
+/// A file that takes no other batch than one that the plan has a step for.
+fn check_batch(manifest: &Manifest, session: &Session, plan: &PoolPlan) -> Result<()> {
+    match session.input().shape.first() {
+        Some(Some(batch)) if plan.ladder.iter().any(|step| step != batch) => bail!(
+            Data,
+            "{}: the model takes {batch} crops at once and no other number; say so with input.batch = {batch}",
+            manifest.path.display()
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_ports(manifest: &Manifest, session: &Session, size: Size) -> Result<()> {

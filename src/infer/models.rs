@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use super::embedder::OnnxEmbedder;
-use super::manifest::{EmbedderSpec, Manifest};
+use super::manifest::{EmbedderSpec, Fmr, Manifest};
 use super::ort::{Profile, Runtime, Session, SessionOptions};
 use super::plan::PoolPlan;
 use super::{Alignment, Embedder};
@@ -61,7 +61,7 @@ impl Models {
         let (detector, (embedder, spec)) = both(detector, embedder)?;
         let runtime = Runtime::get(models.runtime.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let plan = PoolPlan::for_device(&device, cores, inference);
+        let plan = PoolPlan::for_device(&device, cores, inference).for_batch(embedder.manifest.input.batch);
         let id = embedder.manifest.model_id()?;
         Ok(Self { runtime, device, plan, cache: cache_folder(models), detector, embedder, spec, id })
     }
@@ -155,6 +155,11 @@ impl Models {
     /// The manifest's threshold: least similarity of a recognition.
     pub fn default_threshold(&self) -> f32 {
         self.spec.threshold
+    }
+
+    /// What a threshold stands for, as far as that was measured.
+    pub fn false_match_rate(&self, threshold: f32) -> Fmr {
+        self.spec.rates.at(threshold)
     }
 
     /// The detector's manifest.

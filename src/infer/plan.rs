@@ -46,6 +46,15 @@ impl PoolPlan {
         }
     }
 
+    /// The same for a model whose file fixes the batch: every run has that many.
+    #[must_use]
+    pub fn for_batch(mut self, fixed: Option<usize>) -> Self {
+        if let Some(batch) = fixed {
+            self.ladder = vec![batch.max(1)];
+        }
+        self
+    }
+
     /// The step a number of crops is padded to; the largest if there are more.
     pub fn step(&self, crops: usize) -> usize {
         let larger = self.ladder.iter().copied().find(|&step| step >= crops);
@@ -92,6 +101,12 @@ mod tests {
         let odd = PoolPlan::for_device(&Device::TensorRt(0), 16, &inference(Some(1), Some(12)));
         assert_eq!((odd.workers, &odd.ladder[..]), (1, &[1, 2, 4, 8, 12][..]));
         assert_eq!([1, 3, 8, 9, 12, 40].map(|n| odd.step(n)), [1, 4, 8, 12, 12, 12]);
+    }
+
+    #[test]
+    fn a_fixed_batch_is_the_only_step() {
+        let plan = PoolPlan::for_device(&Device::Cuda(0), 8, &inference(None, None)).for_batch(Some(4));
+        assert_eq!((plan.max_batch, [1, 4, 9].map(|n| plan.step(n))), (32, [4, 4, 4]));
     }
 
     #[test]

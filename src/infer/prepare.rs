@@ -51,6 +51,14 @@ pub fn prepare(manifest: &Path, folder: &Path) -> Result<PrepareReport> {
     if target.is_file() && manifest.load(folder, &Device::Cpu).is_ok() {
         return Ok(PrepareReport::AlreadyThere(target));
     }
+    if let Some(converter) = &import.converter {
+        bail!(
+            NoInput,
+            "{}: {} is not there, or is another file; it was made by {converter}: add the model again with `watchlistd models add`",
+            manifest.path.display(),
+            target.display()
+        );
+    }
     let published = manifest.load_original(folder)?;
     let prepared = rewrite(&published, &import.rewrites).map_err(|e| {
         let original = folder.join(&import.original);

@@ -105,6 +105,14 @@ impl<'a> Fields<'a> {
         self.get(key, &format!("{N} lists of {M} numbers"), good).unwrap_or([[0.0; M]; N])
     }
 
+    /// A list of lists of `M` numbers, of any length.
+    pub(super) fn rows<const M: usize>(&self, key: &'static str) -> Vec<[f32; M]> {
+        let good = |value: &'a Value| -> Option<Vec<[f32; M]>> {
+            value.as_array()?.iter().map(floats::<M>).collect()
+        };
+        self.get(key, &format!("a list of lists of {M} numbers"), good).unwrap_or_default()
+    }
+
     /// A mistake at a key of this table.
     pub(super) fn mistake(&self, key: &str, what: &str) {
         self.mistakes.borrow_mut().push(format!("{}: {what}", self.path_of(key)));

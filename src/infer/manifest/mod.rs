@@ -10,6 +10,7 @@
 
 mod fields;
 mod id;
+mod rates;
 mod weights;
 
 use std::io::Read as _;
@@ -17,6 +18,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fields::{Fields, Mistakes};
+pub use rates::{Fmr, Rates};
 
 use super::Alignment;
 use super::onnx::prepare::Rewrite;
@@ -30,6 +32,9 @@ use crate::{bail, err};
 /// Largest manifest; ours have two or three KiB.
 const MAX_BYTES: u64 = 64 << 10;
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+
+/// Largest batch that a file may be fixed to.
+const MAX_BATCH: u32 = 256;
 
 /// SHA-256 of a file.
 pub type Sha256 = [u8; 32];
@@ -45,14 +50,25 @@ pub enum Family {
     Scrfd,
     /// `mobilefacenet`: one vector a crop.
     MobileFaceNet,
+    /// `arcface`: one vector a crop.
+    ArcFace,
+    /// `sface`: one vector a crop.
+    SFace,
     /// `facenet`: one vector a crop.
     FaceNet,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 5] =
-        [Family::RetinaFace, Family::YuNet, Family::Scrfd, Family::MobileFaceNet, Family::FaceNet];
+    pub const ALL: [Family; 7] = [
+        Family::RetinaFace,
+        Family::YuNet,
+        Family::Scrfd,
+        Family::MobileFaceNet,
+        Family::ArcFace,
+        Family::SFace,
+        Family::FaceNet,
+    ];
 
     /// The name in manifests.
     pub const fn as_str(self) -> &'static str {
@@ -61,6 +77,8 @@ impl Family {
             Family::YuNet => "yunet",
             Family::Scrfd => "scrfd",
             Family::MobileFaceNet => "mobilefacenet",
+            Family::ArcFace => "arcface",
+            Family::SFace => "sface",
             Family::FaceNet => "facenet",
         }
     }
@@ -78,6 +96,8 @@ pub struct Input {
     pub name: String,
     /// Fixed size; `None` if the model takes any.
     pub size: Option<Size>,
+    /// Crops that a file with a fixed batch dimension takes at once; `None` if it takes any number.
+    pub batch: Option<usize>,
     /// From 8-bit samples to the tensor's numbers.
     pub scaling: CropScaling,
 }
@@ -104,6 +124,9 @@ pub struct Import {
     pub original: PathBuf,
     /// Its hash.
     pub sha256: Sha256,
+    /// The program that turned it into ONNX, where it was published in another format. Then the published file need not be kept, and
+    /// what was made of it is as the other program made it.
+    pub converter: Option<String>,
     /// Rewrites, in order.
     pub rewrites: Vec<Rewrite>,
     /// Devices that run the published graph, with only its batch dimension freed.
@@ -131,6 +154,16 @@ impl DeviceKind {
             Device::Cuda(_) => DeviceKind::Cuda,
             Device::TensorRt(_) => DeviceKind::TensorRt,
             Device::OpenVino => DeviceKind::OpenVino,
+        }
+    }
+
+    /// The name in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeviceKind::Cpu => "cpu",
+            DeviceKind::Cuda => "cuda",
+            DeviceKind::TensorRt => "tensorrt",
+            DeviceKind::OpenVino => "openvino",
         }
     }
 
@@ -215,6 +248,8 @@ pub struct EmbedderSpec {
     pub threshold: f32,
     /// What that was derived from.
     pub threshold_basis: String,
+    /// Measured false match rates; empty, if nobody has measured any.
+    pub rates: Rates,
 }
 
 /// What a model is for.
@@ -224,6 +259,13 @@ pub enum Role {
     Detector(DetectorSpec),
     /// `embedder`
     Embedder(EmbedderSpec),
+}
+
+impl Role {
+    /// True for `detector`.
+    pub const fn is_detector(&self) -> bool {
+        matches!(self, Role::Detector(_))
+    }
 }
 
 /// A model's manifest.
@@ -384,6 +426,7 @@ fn input(fields: Fields<'_>, detects: Option<bool>) -> Option<Input> {
         true => Some(size(&fields, "size")),
         false => None,
     };
+    let batch = fields.has("batch").then(|| fields.count("batch", MAX_BATCH) as usize);
     fields.choice("layout", "nchw", |layout| (layout == "nchw").then_some(()));
     let order = fields.choice("order", "rgb or bgr", |order| match order {
         "rgb" => Some(ChannelOrder::Rgb),
@@ -398,7 +441,7 @@ fn input(fields: Fields<'_>, detects: Option<bool>) -> Option<Input> {
         Some((mean, scale)) => CropScaling::Fixed(Normalize { order, mean, scale }),
         None => CropScaling::Whiten(order),
     };
-    Some(Input { name, size, scaling })
+    Some(Input { name, size, batch, scaling })
 }
 
 fn import(fields: Fields<'_>) -> Import {
@@ -406,6 +449,7 @@ fn import(fields: Fields<'_>) -> Import {
     let import = Import {
         original: file_name(&fields, "original"),
         sha256: hash(&fields, "sha256"),
+        converter: fields.has("converter").then(|| fields.text("converter")),
         rewrites: fields.choices("rewrites", &format!("a list of {names}"), Rewrite::from_name),
         original_on: fields.choices(
             "original_on",
@@ -455,8 +499,13 @@ fn embedder(root: &Fields<'_>, input: Option<&Input>) -> EmbedderSpec {
     aligned.finish();
     let thresholds = root.section("thresholds");
     let (threshold, threshold_basis) = (thresholds.number("similarity", -1.0, 1.0), thresholds.text("basis"));
+    let rates = if thresholds.has("rates") { thresholds.rows::<2>("rates") } else { Vec::new() };
+    let rates = Rates::new(rates).unwrap_or_else(|| {
+        thresholds.mistake("rates", "expected [similarity, false match rate] with similarities that rise and rates from 1 down to above 0");
+        Rates::default()
+    });
     thresholds.finish();
-    EmbedderSpec { output: name, dimension, normalizes, alignment, threshold, threshold_basis }
+    EmbedderSpec { output: name, dimension, normalizes, alignment, threshold, threshold_basis, rates }
 }
 
 fn alignment(fields: &Fields<'_>) -> Alignment {

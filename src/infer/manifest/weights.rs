@@ -48,6 +48,7 @@ impl Manifest {
     fn read_verified(&self, path: &Path, expected: &Sha256) -> Result<Vec<u8>> {
         let manifest = self.path.display();
         let hint = match &self.import {
+            Some(import) if import.converter.is_some() => "add the model again with `watchlistd models add`",
             Some(import) if folder_holds(path, &import.original) => "run `watchlistd models prepare`",
             _ => "run `make setup`",
         };

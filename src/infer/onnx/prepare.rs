@@ -15,6 +15,8 @@ use crate::{bail, err};
 pub enum Rewrite {
     /// `symbolic-batch`: the batch dimension, fixed to 1 in the file, becomes symbolic.
     SymbolicBatch,
+    /// `symbolic-size`: the width and height of a detector's input, fixed in the file, become symbolic.
+    SymbolicSize,
     /// `prelu-to-depthwise`: each PReLU becomes two depthwise 1x1 convolutions, two ReLUs and a sum, which ONNX
     /// Runtime keeps in its blocked layout on a CPU. A PReLU costs two reorders there, and half the model's time.
     PreluToDepthwise,
@@ -22,12 +24,13 @@ pub enum Rewrite {
 
 impl Rewrite {
     /// All of them.
-    pub const ALL: [Rewrite; 2] = [Rewrite::SymbolicBatch, Rewrite::PreluToDepthwise];
+    pub const ALL: [Rewrite; 3] = [Rewrite::SymbolicBatch, Rewrite::SymbolicSize, Rewrite::PreluToDepthwise];
 
     /// The name in manifests.
     pub const fn as_str(self) -> &'static str {
         match self {
             Rewrite::SymbolicBatch => "symbolic-batch",
+            Rewrite::SymbolicSize => "symbolic-size",
             Rewrite::PreluToDepthwise => "prelu-to-depthwise",
         }
     }
@@ -48,13 +51,15 @@ pub fn rewrite(bytes: &[u8], rewrites: &[Rewrite]) -> Result<Vec<u8>> {
     for step in rewrites {
         match step {
             Rewrite::SymbolicBatch => symbolic_batch(graph)?,
+            Rewrite::SymbolicSize => symbolic_size(graph)?,
             Rewrite::PreluToDepthwise => prelu_to_depthwise(graph)?,
         }
     }
     Ok(model.encode_to_vec())
 }
 
-/// Frees the batch dimension: of the input, of the output, and of the Reshape that ends the model.
+/// Frees the batch dimension: of the input, of the output, and of each Reshape to a constant shape that begins with 1. Whether that was
+/// the batch in each of them shows when a batch is run: whoever rewrites compares it with its pictures one by one.
 fn symbolic_batch(graph: &mut Graph) -> Result<()> {
     // Shapes of values in between say "1" too. They are only hints: without them the runtime works them out.
     graph.value_info.clear();
@@ -87,24 +92,32 @@ fn free_first_dimension(dims: Option<&mut Vec<Dimension>>) -> Result<Option<i64>
     })
 }
 
-/// A Reshape to the constant [1, -1] becomes one to [-1, width of the output].
+/// A Reshape that makes an output of known width to [1, -1] becomes one to [-1, width]; others keep the batch they are given (0), or,
+/// where all other sides are constant, take it from what is left (-1).
 fn free_reshapes(graph: &mut Graph, outputs: &HashMap<String, Option<i64>>) -> Result<()> {
+    let constants = constant_shapes(graph);
+    let mut freed: Vec<Freed> = Vec::new();
     for node in graph.node.iter_mut().filter(|n| n.op_type.as_deref() == Some("Reshape")) {
         let (Some(target), Some(output)) = (node.input.get_mut(1), node.output.first()) else { continue };
-        let constant = graph.initializer.iter().position(|t| t.name.as_ref() == Some(target));
-        let Some((at, shape)) = constant.and_then(|at| Some((at, graph.initializer.get(at)?.as_integers()?)))
-        else {
-            bail!(Data, "symbolic-batch: the Reshape that makes {output:?} has no constant shape");
-        };
-        if shape.first() != Some(&1) {
-            continue;
-        }
-        let (Some(Some(width)), true) = (outputs.get(output), shape.len() == 2) else {
+        // A shape that is computed follows the input.
+        let Some((at, shape)) = constants.get(target) else { continue };
+        let [1, rest @ ..] = shape.as_slice() else { continue };
+        let zero_is_zero =
+            node.attribute.iter().any(|a| a.name.as_deref() == Some("allowzero") && a.i == Some(1));
+        if zero_is_zero || rest.is_empty() {
             bail!(Data, "symbolic-batch: the Reshape that makes {output:?} fixes the batch inside the model");
+        }
+        let shape = match (outputs.get(output), rest) {
+            (Some(Some(width)), [_]) => vec![-1, *width],
+            _ if rest.contains(&-1) => [&[0], rest].concat(),
+            _ => [&[-1], rest].concat(),
         };
-        let freed = Tensor::integers(format!("{target}_batch"), &[-1, *width]);
-        *target = freed.name.clone().unwrap_or_default();
-        graph.initializer.insert(at, freed);
+        *target = Freed::name(&mut freed, target, *at, shape);
+    }
+    // From behind, so that places stay true; each before the one that it takes the place of.
+    freed.sort_by_key(|one| std::cmp::Reverse(one.at));
+    for Freed { at, name, shape, .. } in freed {
+        graph.initializer.insert(at, Tensor::integers(name, &shape));
     }
     drop_unused_constants(graph);
     Ok(())
@@ -158,6 +171,70 @@ fn without_prelu(prelu: &Node, constants: &mut Vec<Tensor>) -> Result<[Node; 5]>
         Node::new("Conv", &[&part("negative"), &part("minus_slope")], part("sloped"), depthwise()),
         Node::new("Add", &[&part("positive"), &part("sloped")], y.clone(), Vec::new()),
     ])
+}
+
+/// A shape that takes the place of a constant one, in some of the nodes that read it.
+struct Freed {
+    of: String,
+    at: usize,
+    name: String,
+    shape: Vec<i64>,
+}
+
+impl Freed {
+    /// The name of the constant with this shape in the place of `of`: one there is, or a new one.
+    fn name(all: &mut Vec<Self>, of: &str, at: usize, shape: Vec<i64>) -> String {
+        if let Some(same) = all.iter().find(|one| one.of == of && one.shape == shape) {
+            return same.name.clone();
+        }
+        let name = match all.iter().filter(|one| one.of == of).count() {
+            0 => format!("{of}_batch"),
+            n => format!("{of}_batch_{n}"),
+        };
+        all.push(Self { of: of.to_owned(), at, name: name.clone(), shape });
+        name
+    }
+}
+
+/// Constant lists of integers by their name, with the place of a new initializer beside them: initializers, and what a node `Constant`
+/// makes.
+fn constant_shapes(graph: &Graph) -> HashMap<String, (usize, Vec<i64>)> {
+    let end = graph.initializer.len();
+    let initial = graph
+        .initializer
+        .iter()
+        .enumerate()
+        .filter_map(|(at, tensor)| Some((tensor.name.clone()?, (at, tensor.as_integers()?))));
+    let nodes =
+        graph.node.iter().filter(|node| node.op_type.as_deref() == Some("Constant")).filter_map(|node| {
+            let value = node.attribute.iter().find(|a| a.name.as_deref() == Some("value"))?.t.as_deref()?;
+            let tensor = Tensor::decode(value).ok()?;
+            Some((node.output.first()?.clone(), (end, tensor.as_integers()?)))
+        });
+    initial.chain(nodes).collect()
+}
+
+/// Frees width and height of the inputs, and what follows from them in the outputs. Constants inside the graph stay: whether any of
+/// them fixes the size too shows when another size is run.
+fn symbolic_size(graph: &mut Graph) -> Result<()> {
+    graph.value_info.clear();
+    let constants: Vec<Option<String>> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    for input in graph.input.iter_mut().filter(|input| !constants.contains(&input.name)) {
+        let Some([_, _, height, width]) = input.dims_mut().map(Vec::as_mut_slice) else {
+            bail!(Data, "symbolic-size: an input is no picture [batch, 3, height, width]");
+        };
+        for (side, name) in [(height, "height"), (width, "width")] {
+            side.dim_value = None;
+            side.dim_param = Some(name.to_owned());
+        }
+    }
+    for output in &mut graph.output {
+        let Some([rows @ .., _]) = output.dims_mut().map(Vec::as_mut_slice) else { continue };
+        for dimension in rows.iter_mut().skip(1) {
+            (dimension.dim_value, dimension.dim_param) = (None, None);
+        }
+    }
+    Ok(())
 }
 
 /// Drops constants nothing reads any more. Those that are also inputs stay: they may be read from outside.

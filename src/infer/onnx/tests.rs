@@ -2,7 +2,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::prepare::{Rewrite, rewrite};
-use super::proto::{Model, Node, Tensor};
+use super::proto::{Attribute, FLOAT, Model, Node, Tensor};
 use crate::base::error::Kind;
 use crate::config::Device;
 use crate::infer::ort::{Session, SessionOptions};
@@ -94,12 +94,66 @@ fn what_a_rewrite_does_not_fit_is_refused() {
     let mut four = prelu_model(slopes());
     four.graph.as_mut().expect("a graph").input = vec![value("x", &[4, 3, 2, 2])];
     assert!(refused(&four, Rewrite::SymbolicBatch).contains("fixed to 4"));
-    let mut computed = prelu_model(slopes());
-    computed.graph.as_mut().expect("a graph").initializer.pop();
-    assert!(refused(&computed, Rewrite::SymbolicBatch).contains("no constant shape"));
-    let mut inside = prelu_model(slopes());
-    inside.graph.as_mut().expect("a graph").output = vec![value("p", &[1, 3, 2, 2])];
-    assert!(refused(&inside, Rewrite::SymbolicBatch).contains("inside the model"));
+    let mut literal = prelu_model(slopes());
+    let graph = literal.graph.as_mut().expect("a graph");
+    graph.node.last_mut().expect("a Reshape").attribute.push(Attribute::int("allowzero", 1));
+    assert!(refused(&literal, Rewrite::SymbolicBatch).contains("inside the model"));
+    assert!(refused(&vector(), Rewrite::SymbolicSize).contains("no picture"));
+}
+
+/// A model that takes a vector.
+fn vector() -> Model {
+    model(
+        value("x", &[1, 4]),
+        value("y", &[1, 4]),
+        vec![Node::new("Relu", &["x"], "y".into(), vec![])],
+        vec![],
+    )
+}
+
+/// Between the PReLU and the output, as in converted FaceNets: flat, four-dimensional, and flat again, with one shape from a node.
+#[test]
+fn a_batch_is_freed_inside_the_model_too() {
+    let mut nested = prelu_model(slopes());
+    let graph = nested.graph.as_mut().expect("a graph");
+    graph.node.pop();
+    let shape = Tensor { name: None, ..Tensor::integers(String::new(), &[1, 3, 2, 2]) };
+    let value = Attribute {
+        name: Some("value".into()),
+        t: Some(shape.encode_to_vec()),
+        kind: Some(4),
+        ..Default::default()
+    };
+    graph.initializer.retain(|tensor| tensor.data_type == Some(FLOAT));
+    graph.initializer.push(Tensor::integers("flat".into(), &[1, -1]));
+    graph.node.extend([
+        Node::new("Reshape", &["p", "flat"], "one".into(), vec![]),
+        Node::new("Constant", &[], "four".into(), vec![value]),
+        Node::new("Reshape", &["one", "four"], "two".into(), vec![]),
+        Node::new("Reshape", &["two", "flat"], "y".into(), vec![]),
+    ]);
+    let bytes = nested.encode_to_vec();
+    let freed = rewrite(&bytes, &[Rewrite::SymbolicBatch]).expect("applies");
+    let tensor: Vec<f32> = (0..24).map(|i| i as f32 - 11.5).collect();
+    let (Some(both), Some(first), Some(second)) =
+        (run(&freed, &tensor, 2), run(&bytes, &tensor[..12], 1), run(&bytes, &tensor[12..], 1))
+    else {
+        return;
+    };
+    assert_eq!(both, [first, second].concat());
+}
+
+#[test]
+fn a_freed_size_is_any_size() {
+    let bytes = convolution(vec![1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 3.0]).encode_to_vec();
+    let freed = rewrite(&bytes, &[Rewrite::SymbolicSize]).expect("applies");
+    let Some(runtime) = runtime() else { return };
+    let mut session =
+        Session::open(runtime, "freed", &freed, &SessionOptions::new(Device::Cpu)).expect("opens");
+    assert_eq!(session.input().shape, [Some(1), Some(3), None, None]);
+    let outputs = session.run(&[1.0; 3 * 2 * 5], [1, 3, 2, 5]).expect("runs");
+    let (shape, numbers) = outputs.tensor("y").expect("y");
+    assert_eq!((shape, numbers.iter().sum::<f32>()), (&[1, 3, 2, 5][..], 60.0));
 }
 
 #[test]
