@@ -1,7 +1,6 @@
 //! Drawing results on pictures. Everything is clipped to the picture; no coordinate is an error.
 
-use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
-
+use super::labels::Label;
 use super::warp::stretch;
 use crate::base::error::Result;
 use crate::err;
@@ -32,7 +31,7 @@ pub fn stroke(size: Size) -> u32 {
 }
 
 /// Height of text for a picture of this size, in pixels.
-fn text_height(size: Size) -> f32 {
+pub(super) fn text_height(size: Size) -> f32 {
     (size.width.min(size.height) as f32 / 28.0).clamp(12.0, 64.0)
 }
 
@@ -87,15 +86,9 @@ pub fn landmarks(picture: &mut RgbImage, points: &Landmarks, color: Color) {
 /// to stay in the picture as far as it fits.
 pub fn label(picture: &mut RgbImage, rect: &Rect, text: &str, color: Color) {
     let size = picture.size();
-    let Some(line) = Line::new(text, text_height(size), size.width as f32) else { return };
-    let (width, height) = (line.width + 2.0 * line.margin, line.height + line.margin);
-    let keep = |x: f32, most: f32| if x.is_finite() { x.min(most).max(0.0) } else { 0.0 };
-    let x = keep(rect.x1, size.width as f32 - width).round();
-    let above = rect.y1 - height;
-    let y = keep(if above >= 0.0 { above } else { rect.y1 }, size.height as f32 - height).round();
-    fill(picture, &Rect { x1: x, y1: y, x2: x + width, y2: y + height }, color);
-    let (left, top) = (x + line.margin, y + line.margin / 2.0);
-    line.draw(picture, left, top, contrast(color));
+    let Some(label) = Label::new(text, size) else { return };
+    let place = label.place_alone(rect, size);
+    label.draw(picture, &place, color);
 }
 
 /// Draws a detection: box, landmarks and, if there is one, a label.
@@ -108,66 +101,9 @@ pub fn detection(picture: &mut RgbImage, detection: &Detection, text: Option<&st
 }
 
 /// Black or white, whichever reads better on a color.
-fn contrast([r, g, b]: Color) -> Color {
+pub(super) fn contrast([r, g, b]: Color) -> Color {
     let luma = (u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114) / 1000;
     if luma > 130 { [0; 3] } else { [255; 3] }
-}
-
-/// One line of text, laid out.
-struct Line {
-    font: FontRef<'static>,
-    glyphs: Vec<Glyph>,
-    width: f32,
-    height: f32,
-    margin: f32,
-}
-
-impl Line {
-    /// `None` if there is nothing to show. What goes beyond `most` pixels is left out.
-    fn new(text: &str, height: f32, most: f32) -> Option<Self> {
-        let font = FontRef::try_from_slice(dejavu::sans::regular()).ok()?;
-        let scaled = font.as_scaled(PxScale::from(height));
-        let (mut x, mut glyphs, mut previous) = (0.0, Vec::new(), None);
-        for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-            let id = scaled.glyph_id(c);
-            x += previous.map_or(0.0, |previous| scaled.kern(previous, id));
-            if x > most {
-                break;
-            }
-            glyphs.push(id.with_scale_and_position(height, point(x, scaled.ascent())));
-            x += scaled.h_advance(id);
-            previous = Some(id);
-        }
-        let height = scaled.height();
-        (!glyphs.is_empty()).then(|| Self { font, glyphs, width: x, height, margin: height / 4.0 })
-    }
-
-    /// Draws with the upper left corner at `(x, y)`.
-    fn draw(self, picture: &mut RgbImage, x: f32, y: f32, color: Color) {
-        for mut glyph in self.glyphs {
-            glyph.position.x += x;
-            glyph.position.y += y;
-            let Some(outline) = self.font.outline_glyph(glyph) else { continue };
-            let corner = outline.px_bounds().min;
-            let (left, top) = (corner.x as i64, corner.y as i64);
-            outline.draw(|dx, dy, cover| {
-                blend(picture, left + i64::from(dx), top + i64::from(dy), color, cover)
-            });
-        }
-    }
-}
-
-/// Mixes a color into a pixel, if it is in the picture.
-fn blend(picture: &mut RgbImage, x: i64, y: i64, color: Color, cover: f32) {
-    let (width, height) = (i64::from(picture.size().width), i64::from(picture.size().height));
-    if x < 0 || y < 0 || x >= width || y >= height {
-        return;
-    }
-    let at = (y * width + x) as usize * 3;
-    let cover = cover.clamp(0.0, 1.0);
-    for (old, new) in picture.data_mut().iter_mut().skip(at).take(3).zip(color) {
-        *old = (f32::from(*old) + (f32::from(new) - f32::from(*old)) * cover).round() as u8;
-    }
 }
 
 /// Two pictures beside each other, scaled to the same height, on black.

@@ -14,10 +14,12 @@ pub mod codec;
 pub mod color;
 pub mod draw;
 mod jpeg;
+pub mod labels;
 mod layers;
 pub mod obscure;
 pub mod resize;
 pub mod tensor;
+mod text;
 pub mod warp;
 
 #[cfg(test)]
