@@ -18,6 +18,7 @@ use watchlistd::infer::embedder::OnnxEmbedder;
 use watchlistd::infer::manifest::Manifest;
 use watchlistd::infer::ort::{Runtime, Session, SessionOptions};
 use watchlistd::infer::plan::PoolPlan;
+use watchlistd::models::shelf::Shelf;
 use watchlistd::types::frame::RgbImage;
 use watchlistd::types::geometry::Size;
 
@@ -85,6 +86,34 @@ fn detector(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
+/// Every detector at hand, those that were added with `watchlistd models add` too: one 1280x768 picture, fitted into 640x384, on one thread.
+fn every_detector(criterion: &mut Criterion) -> Result<()> {
+    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/models");
+    let shelf = Shelf::of(&watchlistd::config::Models {
+        detector: manifests.join("retinaface-mobilenet025.toml"),
+        embedder: manifests.join("mobilefacenet-512.toml"),
+        folder: var().join("models"),
+        runtime: None,
+    });
+    let library = var().join("lib/libonnxruntime.so");
+    let runtime = Runtime::get(library.is_file().then_some(&*library))?;
+    let picture = noise(Size::new(1280, 768));
+    let options = DetectOptions { input: Size::new(640, 384), min_score: 0.5, roi: None };
+    let manifests = shelf.all()?.into_iter().filter_map(|standing| standing.manifest.ok());
+    for manifest in manifests.filter(|manifest| manifest.role.is_detector()) {
+        let bytes = manifest.load(shelf.home(), &Device::Cpu)?;
+        let how = SessionOptions {
+            varying_shapes: manifest.input.size.is_none(),
+            ..SessionOptions::new(Device::Cpu)
+        };
+        let mut detector = make_detector(&manifest, Session::open(runtime, &manifest.name, &bytes, &how)?)?;
+        criterion.bench_function(&format!("detector/{}", manifest.name), |b| {
+            b.iter(|| detector.detect(black_box(&picture), &options).expect("runs").len());
+        });
+    }
+    Ok(())
+}
+
 fn embedder(criterion: &mut Criterion, name: &str, original: bool, batch: usize) -> Result<()> {
     let (manifest, session) = open("mobilefacenet-512.toml", original, false)?;
     let inference = Inference {
@@ -107,6 +136,7 @@ fn embedder(criterion: &mut Criterion, name: &str, original: bool, batch: usize)
 
 fn models(criterion: &mut Criterion) {
     let all = detector(criterion)
+        .and_then(|()| every_detector(criterion))
         .and_then(|()| embedder(criterion, "published", true, 1))
         .and_then(|()| embedder(criterion, "prepared", false, 1))
         .and_then(|()| embedder(criterion, "prepared", false, 8));

@@ -23,6 +23,7 @@ pub mod gallery;
 pub mod image;
 pub mod index;
 pub mod infer;
+pub mod models;
 pub mod pipeline;
 pub mod pull;
 pub mod sinks;

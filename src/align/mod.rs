@@ -10,6 +10,7 @@ mod quality;
 mod similarity;
 
 pub use self::pose::Pose;
+pub use self::similarity::CANONICAL as TEMPLATE;
 pub use self::similarity::fit as fit_similarity;
 
 use self::quality::{Look, assess};

@@ -8,7 +8,7 @@ use crate::image::affine::Similarity;
 use crate::types::face::Landmarks;
 
 /// The usual five points of a 112 x 112 crop (ArcFace), in pixel numbers.
-pub(super) const CANONICAL: [(f32, f32); 5] =
+pub const CANONICAL: [(f32, f32); 5] =
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)];
 
 /// The least part of the template's variance that the transform must explain. A head of average shape reaches 1 from

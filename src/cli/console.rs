@@ -202,6 +202,18 @@ impl Console {
         Ok(agreed)
     }
 
+    /// What is typed after the question; what is proposed, for nothing.
+    ///
+    /// # Errors
+    /// `Usage`, without a terminal; `Io`.
+    pub fn ask(&mut self, question: &str, proposed: &str) -> Result<String> {
+        let Some(operator) = self.operator.as_mut() else {
+            bail!(Usage, "there is no terminal to ask at");
+        };
+        let line = operator.line(&table::plain(question))?;
+        Ok(if line.trim().is_empty() { proposed } else { line.trim() }.to_owned())
+    }
+
     /// A new passphrase, typed twice.
     ///
     /// # Errors

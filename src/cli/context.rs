@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::gallery::succession::models_in_use;
 use crate::gallery::{SharedGallery, reading};
 use crate::infer::models::Models;
+use crate::models::shelf::{Kind, Shelf};
 use crate::{bail, err};
 
 /// Where the configuration is when nobody says otherwise.
@@ -45,6 +46,33 @@ pub fn load_for_tools(args: &ConfigArgs) -> Result<Config> {
 /// The file that [`load`] reads, if any.
 pub fn file(args: &ConfigArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Path::new(SYSTEM_CONFIG).is_file().then(|| SYSTEM_CONFIG.into()))
+}
+
+/// Which models a tool works with, where not with the configured ones.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ModelArgs {
+    /// Detector: the name of a model that `models list` shows, or its manifest. The configured one without it.
+    #[arg(long, value_name = "MODEL", help_heading = "Models")]
+    pub detector: Option<String>,
+    /// Embedder, likewise.
+    #[arg(long, value_name = "MODEL", help_heading = "Models")]
+    pub embedder: Option<String>,
+}
+
+/// [`models`], or those that were asked for.
+///
+/// # Errors
+/// As [`models`]; `NoInput`, for a name that no model has.
+pub fn models_asked_for(config: &mut Config, asked: &ModelArgs) -> Result<Models> {
+    let shelf = Shelf::of(&config.models);
+    if let Some(name) = &asked.detector {
+        config.models.detector = shelf.find(Some(Kind::Detector), name)?.path;
+    }
+    let Some(name) = &asked.embedder else { return models(config) };
+    config.models.embedder = shelf.find(Some(Kind::Embedder), name)?.path;
+    // Whatever the gallery was switched to: this one is meant.
+    manifests_are_there(config)?;
+    Models::load(&config.models, &config.inference)
 }
 
 /// Loads the models, with the daemon's settings.

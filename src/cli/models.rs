@@ -1,5 +1,8 @@
 //! `watchlistd models ...`
 
+mod add;
+mod list;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,6 +27,21 @@ pub struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Which models there are, and which are in use.
+    List(list::ListArgs),
+    /// Are they what they say? Hashes, shapes, and a test on real faces.
+    ///
+    /// Exit status 1, when a model fails.
+    Verify(list::VerifyArgs),
+    /// What whoever answers for a model has to know: where it comes from, its licence, its training data, its threshold.
+    Card(list::CardArgs),
+    /// Add a model, from an ONNX file or a package.
+    ///
+    /// What the file tells is taken from it, what can be measured on real faces is proposed, the rest is asked. A batch or size that the
+    /// file fixes is freed where the graph allows it. A model that fails the test on real faces is not added.
+    Add(Box<add::AddArgs>),
+    /// Remove a model that was added.
+    Remove(list::RemoveArgs),
     /// Prepare fetched models for this machine, once.
     ///
     /// Rewrites an embedder's PReLUs and fixed batch dimension into an equal graph that runs faster on a CPU, verifies its
@@ -65,6 +83,11 @@ pub(super) struct PrepareArgs {
 /// A manifest, a file or a comparison that is wrong.
 pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
     match &args.command {
+        Command::List(args) => list::list(args),
+        Command::Verify(args) => list::verify(args),
+        Command::Card(args) => list::show_card(args),
+        Command::Add(args) => add::add(args),
+        Command::Remove(args) => list::remove(args),
         Command::Prepare(args) => prepare_all(args),
         Command::Switch(args) => switch::switch(args),
         Command::Rollback(args) => switch::rollback(args),
