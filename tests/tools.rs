@@ -157,10 +157,66 @@ fn broken_pictures_get_one_clear_line() {
     refused(&run(&site, "detect", &[&path("text.png")]), 65, &["text.png"]);
     refused(&run(&site, "detect", &[&path("huge.png")]), 65, &["huge.png", "30000x30000"]);
     refused(&run(&site, "detect", &[&path("missing.jpg")]), 66, &["missing.jpg"]);
-    refused(&run(&site, "detect", &[&path("")]), 66, &["folder"]);
+    std::fs::create_dir(folder.join("nothing")).expect("writable");
+    refused(&run(&site, "detect", &[&path("nothing")]), 66, &["nothing", "no pictures"]);
     refused(&run(&site, "compare", &[&image(&var, "obama.jpg"), &path("half.jpg")]), 65, &["half.jpg"]);
     refused(&run(&site, "recognize", &[&path("text.png")]), 65, &["text.png"]);
     refused(&run(&site, "detect", &[&image(&var, "obama.jpg"), "--out", &path("out.gif")]), 64, &[".png"]);
+}
+
+/// A folder with two good pictures and a broken one; the others are looked at.
+#[test]
+fn a_folder_is_looked_at_whole_and_a_broken_picture_costs_no_other() {
+    let Some(var) = var() else { return };
+    let site = Site::new(&var, "");
+    let (folder, out) = (site.folder.path().join("in"), site.folder.path().join("out"));
+    std::fs::create_dir_all(folder.join("more")).expect("writable");
+    std::fs::create_dir(&out).expect("writable");
+    std::fs::copy(var.join("images/obama.jpg"), folder.join("a.jpg")).expect("copied");
+    std::fs::copy(var.join("images/biden.jpg"), folder.join("more/a.jpg")).expect("copied");
+    std::fs::write(folder.join("broken.png"), "no picture").expect("writable");
+    let (folder, out_text) = (folder.display().to_string(), out.display().to_string());
+    for verb in ["detect", "recognize"] {
+        let output = run(&site, verb, &[&folder, "--out", &out_text]);
+        assert_eq!(output.status.code(), Some(65), "{}", errors(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2, "{}", errors(&output));
+        assert!(errors(&output).contains("1 of 3 pictures could not be looked at"), "{}", errors(&output));
+        for name in ["a.jpg", "a-2.jpg"] {
+            assert!(std::fs::remove_file(out.join(name)).is_ok(), "{verb}: {name} is annotated");
+        }
+    }
+    refused(&run(&site, "detect", &[&folder, "--out", "one.png"]), 64, &["--out", "folder"]);
+    // One against several: each for itself, and all have to be the same person.
+    let compared = run(&site, "compare", &[&image(&var, "obama2.jpg"), &folder, "--json"]);
+    let text = String::from_utf8_lossy(&compared.stdout).into_owned();
+    let same: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).expect(line)["same"].clone()).collect();
+    assert_eq!((compared.status.code(), same), (Some(65), vec![true.into(), false.into()]), "{text}");
+}
+
+#[test]
+fn a_picture_comes_from_standard_input_too() {
+    let Some(var) = var() else { return };
+    let site = Site::new(&var, "");
+    let piped = |verb: &str, arguments: &[&str], file: &str| {
+        let picture = std::fs::File::open(image(&var, file)).expect("a picture");
+        site.command(verb).args(arguments).stdin(picture).output().expect("it runs")
+    };
+    assert_eq!(json(&piped("detect", &["-"], "t1.jpg"))["faces"].as_array().map(Vec::len), Some(6));
+    assert_eq!(json(&piped("recognize", &["-"], "t1.jpg"))["faces"].as_array().map(Vec::len), Some(6));
+    let compared = piped("compare", &["-", &image(&var, "obama2.jpg"), "--json"], "obama.jpg");
+    let report = json(&compared);
+    assert_eq!((&report["same"], compared.status.code()), (&true.into(), Some(0)), "{report}");
+    assert!(
+        report["false_match_rate"].as_f64().is_some_and(|rate| (0.9e-4..1.1e-4).contains(&rate)),
+        "{report}"
+    );
+    refused(&piped("compare", &["-", "-"], "obama.jpg"), 64, &["standard input"]);
+    refused(
+        &site.command("detect").arg("-").stdin(std::process::Stdio::null()).output().expect("it runs"),
+        65,
+        &["empty"],
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod input;
 pub mod man;
 pub mod models;
 pub mod output;
+mod pictures;
 pub mod recognize;
 pub mod run;
 pub mod status;

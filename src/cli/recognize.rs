@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::context::ModelArgs;
 use super::faces::LookArgs;
+use super::pictures::{self, Pictures, Targets};
 use super::{ConfigArgs, context, faces, output};
 use crate::bail;
 use crate::base::error::{Error, Result};
@@ -18,10 +20,10 @@ use crate::base::error::{Error, Result};
 #[command(after_help = "Examples:\n  watchlistd recognize party.jpg | jq -r '.faces[].identity.name'\n  \
     watchlistd recognize lobby.mp4 --out named.mp4")]
 pub struct RecognizeArgs {
-    /// Pictures or videos.
+    /// Pictures or videos; folders of pictures; - for a picture from standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Write the annotated picture (.jpg, .png) or video (.mp4, H.264) there; for one file.
+    /// Write the annotated picture (.jpg, .png) or video (.mp4, H.264) there; for several pictures, a folder.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Similarity score from which a face is recognised; without it decide.threshold, else the model's.
@@ -29,6 +31,8 @@ pub struct RecognizeArgs {
     threshold: Option<f32>,
     #[command(flatten)]
     look: LookArgs,
+    #[command(flatten)]
+    models: ModelArgs,
     #[command(flatten)]
     video: VideoArgs,
     #[command(flatten)]
@@ -63,38 +67,46 @@ struct VideoArgs {
 /// # Errors
 /// A file that cannot be read, models that are not there, a gallery that is broken.
 pub fn run(args: &RecognizeArgs) -> Result<ExitCode> {
-    if args.files.len() > 1 && (args.out.is_some() || args.video.detail.is_some()) {
-        bail!(Usage, "--out and --detail take one file, {} were given", args.files.len());
-    }
+    let files = Pictures::of(&args.files)?;
     // Every file first: a mistyped name should not cost the loading of models.
-    let pictures = args.files.iter().map(|file| is_picture(file)).collect::<Result<Vec<bool>>>()?;
-    check_targets(args, &pictures)?;
+    let kinds = files.iter().map(is_picture).collect::<Result<Vec<bool>>>()?;
+    let mut targets = check_targets(args, &kinds)?;
     let mut config = context::load_for_tools(&args.config)?;
     config.decide.threshold = args.threshold.or(config.decide.threshold);
-    let models = context::models(&config)?;
+    let models = context::models_asked_for(&mut config, &args.models)?;
     let gallery = context::gallery(&config, &models)?;
-    for (file, is_picture) in args.files.iter().zip(pictures) {
-        if is_picture {
-            picture::recognize(file, args, &config, &models, &gallery)?;
+    let mut viewer = picture::Viewer::open(args, &config, &models, &gallery)?;
+    let mut kinds = kinds.into_iter();
+    files.each(|file| {
+        if kinds.next() == Some(true) {
+            viewer.recognize(file, targets.of(file).as_deref())
         } else {
-            video::recognize(file, args, &config, &models, &gallery)?;
+            video::recognize(file, args, &config, &models, &gallery)
         }
-    }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is to be written, before any work is done for it.
-fn check_targets(args: &RecognizeArgs, pictures: &[bool]) -> Result<()> {
-    if let Some(out) = &args.out {
-        let names = if pictures == [true] { output::PICTURES } else { output::VIDEOS };
-        output::check_target("--out", out, names)?;
+fn check_targets<'a>(args: &'a RecognizeArgs, kinds: &[bool]) -> Result<Targets<'a>> {
+    let has_video = kinds.contains(&false);
+    if kinds.len() > 1 && (args.video.detail.is_some() || args.out.is_some() && has_video) {
+        bail!(Usage, "--detail, and --out of a video, take one file, {} were given", kinds.len());
     }
-    args.video.detail.as_deref().map_or(Ok(()), |path| output::check_target("--detail", path, &[]))
+    args.video.detail.as_deref().map_or(Ok(()), |path| output::check_target("--detail", path, &[]))?;
+    if let (Some(out), true) = (&args.out, has_video) {
+        output::check_target("--out", out, output::VIDEOS)?;
+        return Targets::new(None, kinds.len());
+    }
+    Targets::new(args.out.as_deref(), kinds.len())
 }
 
 /// By its first bytes, else by its name: a JPEG or PNG is a picture, anything else is for GStreamer.
 fn is_picture(path: &Path) -> Result<bool> {
     use std::io::Read;
+    if pictures::is_standard_input(path) {
+        return Ok(true);
+    }
     let mut start = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(8).read_to_end(&mut start))

@@ -8,16 +8,17 @@ use serde::Serialize;
 use super::RecognizeArgs;
 use crate::base::error::Result;
 use crate::cli::faces::{self, Eyes, Face, FaceReport};
-use crate::cli::output;
+use crate::cli::{output, pictures};
 use crate::config::Config;
 use crate::decide::{Glance, Threshold, Thresholds, at_a_glance, lists};
 use crate::gallery::SharedGallery;
 use crate::image::codec;
 use crate::image::draw;
+use crate::image::labels::{self, Annotation};
 use crate::infer::Embedder;
 use crate::infer::models::Models;
 use crate::pipeline::budget;
-use crate::types::frame::{Pixels, RgbImage};
+use crate::types::frame::Pixels;
 use crate::types::geometry::Size;
 use crate::types::ids::{CameraId, IdentityId};
 
@@ -53,36 +54,64 @@ struct Identity {
     lists: Vec<Arc<str>>,
 }
 
-/// Prints the report, and writes the annotated picture.
-pub(super) fn recognize(
-    file: &Path,
-    args: &RecognizeArgs,
-    config: &Config,
-    models: &Models,
-    gallery: &SharedGallery,
-) -> Result<()> {
-    let mut picture = Eyes::read(file)?;
-    let mut eyes = Eyes::open(models, &config.quality, &args.look)?;
-    let mut embedder = models.embedder()?;
-    let thresholds = Thresholds::from_parts(models.default_threshold(), config.decide.threshold, []);
-    let base = thresholds.of(&CameraId::new("file")?);
-    let found = eyes.find(&picture)?;
-    let mut named = Vec::new();
-    for face in &found {
-        named.push(name(face, file, embedder.as_mut(), gallery, base, config.decide.margin)?);
+/// Looks at pictures, one after the other.
+pub(super) struct Viewer<'a> {
+    eyes: Eyes,
+    embedder: Box<dyn Embedder>,
+    gallery: &'a SharedGallery,
+    base: Threshold,
+    margin: f32,
+    model: String,
+}
+
+impl<'a> Viewer<'a> {
+    /// Opens what it takes.
+    ///
+    /// # Errors
+    /// The models', as they give them.
+    pub fn open(
+        args: &RecognizeArgs,
+        config: &Config,
+        models: &Models,
+        gallery: &'a SharedGallery,
+    ) -> Result<Self> {
+        let thresholds = Thresholds::from_parts(models.default_threshold(), config.decide.threshold, []);
+        Ok(Self {
+            eyes: Eyes::open(models, &config.quality, &args.look)?,
+            embedder: models.embedder()?,
+            gallery,
+            base: thresholds.of(&CameraId::new("file")?),
+            margin: config.decide.margin,
+            model: models.model_id().to_string(),
+        })
     }
-    if let Some(out) = &args.out {
-        found.iter().zip(&named).for_each(|(face, named)| annotate(&mut picture, face, named));
-        codec::write_image(out, &picture)?;
+
+    /// Prints the report, and writes the annotated picture.
+    ///
+    /// # Errors
+    /// When the picture cannot be read or written, or inference fails.
+    pub fn recognize(&mut self, file: &Path, out: Option<&Path>) -> Result<()> {
+        let mut picture = pictures::read(file)?;
+        let found = self.eyes.find(&picture)?;
+        let mut named = Vec::new();
+        for face in &found {
+            named.push(name(face, file, self.embedder.as_mut(), self.gallery, self.base, self.margin)?);
+        }
+        if let Some(out) = out {
+            let annotations: Vec<_> =
+                found.iter().zip(&named).map(|(face, named)| annotation(face, named)).collect();
+            labels::annotate(&mut picture, &annotations);
+            codec::write_image(out, &picture)?;
+        }
+        output::json(&Report {
+            image: file,
+            size: picture.size(),
+            threshold: self.base.value,
+            model: self.model.clone(),
+            gallery_generation: self.gallery.current().generation(),
+            faces: named,
+        })
     }
-    output::json(&Report {
-        image: file,
-        size: picture.size(),
-        threshold: base.value,
-        model: models.model_id().to_string(),
-        gallery_generation: gallery.current().generation(),
-        faces: named,
-    })
 }
 
 /// One face against the gallery. A single picture has no track to wait for: a poor face is named too, and its quality says
@@ -130,13 +159,10 @@ fn name(
     })
 }
 
-fn annotate(picture: &mut RgbImage, face: &Face, named: &Named) {
-    let score = named.similarity.unwrap_or(0.0);
-    match &named.identity {
-        Some(identity) => {
-            let label = format!("{} {score:.2}", identity.name);
-            draw::detection(picture, &face.detection, Some(&label), draw::GREEN);
-        }
-        None => draw::detection(picture, &face.detection, Some(named.decision), draw::RED),
-    }
+fn annotation<'a>(face: &'a Face, named: &Named) -> Annotation<'a> {
+    let (text, color) = match &named.identity {
+        Some(identity) => (format!("{} {:.2}", identity.name, named.similarity.unwrap_or(0.0)), draw::GREEN),
+        None => (named.decision.to_owned(), draw::RED),
+    };
+    Annotation { face: &face.detection, text, color }
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::events::{EventMaker, Ids};
 use crate::gallery::SharedGallery;
 use crate::image::draw;
+use crate::image::labels::{self, Annotation};
 use crate::image::warp::stretch;
 use crate::infer::models::Models;
 use crate::pipeline::judge::Policy;
@@ -26,7 +27,7 @@ use crate::source::gst;
 use crate::source::gst::writer::VideoWriter;
 use crate::source::{Failure, Next, Source, SourceError};
 use crate::types::decision::{Decision, Notice, Verdict};
-use crate::types::frame::{Frame, RgbImage};
+use crate::types::frame::Frame;
 use crate::types::ids::{CameraId, TrackId};
 use crate::{bail, err};
 
@@ -260,7 +261,8 @@ fn draw(file: &Path, start: jiff::Timestamp, out: &Path, scribe: &Scribe) -> Res
         let looked_at = scribe.frames.as_ref().and_then(|frames| frames.get(&frame.sequence));
         faces = looked_at.map_or(faces, Vec::as_slice);
         let mut picture = stretch(frame.pixels(), frame.size())?;
-        faces.iter().for_each(|sighting| annotate(&mut picture, sighting, scribe));
+        let annotations: Vec<_> = faces.iter().filter_map(|sighting| annotation(sighting, scribe)).collect();
+        labels::annotate(&mut picture, &annotations);
         let writer = match &mut writer {
             Some(writer) => writer,
             None => writer.insert(VideoWriter::create(out, frame.size(), fps)?),
@@ -273,21 +275,21 @@ fn draw(file: &Path, start: jiff::Timestamp, out: &Path, scribe: &Scribe) -> Res
     }
 }
 
-fn annotate(picture: &mut RgbImage, sighting: &Sighting, scribe: &Scribe) {
-    let Some(record) = scribe.tracks.get(&sighting.track).filter(|record| record.counts) else { return };
-    match &record.report.identity {
-        Some(name) => {
-            let label = format!("{name} {:.2}", record.report.score.unwrap_or(0.0));
-            draw::detection(picture, &sighting.detection, Some(&label), draw::GREEN);
-        }
-        None => draw::detection(picture, &sighting.detection, Some(&record.report.decision), draw::RED),
-    }
+/// Of a face whose track counts.
+fn annotation<'a>(sighting: &'a Sighting, scribe: &Scribe) -> Option<Annotation<'a>> {
+    let record = scribe.tracks.get(&sighting.track).filter(|record| record.counts)?;
+    let (text, color) = match &record.report.identity {
+        Some(name) => (format!("{name} {:.2}", record.report.score.unwrap_or(0.0)), draw::GREEN),
+        None => (record.report.decision.to_string(), draw::RED),
+    };
+    Some(Annotation { face: &sighting.detection, text, color })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::face::Detection;
+    use crate::types::frame::RgbImage;
     use crate::types::geometry::{Point, Rect, Size};
 
     fn sighting() -> Sighting {
