@@ -15,6 +15,7 @@ pub mod input;
 pub mod man;
 pub mod models;
 pub mod output;
+pub mod progress;
 pub mod recognize;
 pub mod run;
 pub mod status;
