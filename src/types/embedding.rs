@@ -37,7 +37,9 @@ impl Embedding {
     /// `Data`, when its length is not 1 (to 0.001).
     pub fn from_unit(model: ModelId, mut vector: Vec<f32>) -> Result<Self> {
         let squared: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        if vector.is_empty() || !((squared - 1.0).abs() < 1e-3) {
+        // False for what is not a number, too.
+        let is_unit = (squared - 1.0).abs() < 1e-3;
+        if !is_unit {
             vector.zeroize();
             bail!(Data, "a stored vector of another length than 1 is no embedding");
         }
