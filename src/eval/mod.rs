@@ -13,11 +13,14 @@
 //! `acquire` is pure: scores in, figures out, the same for the same seed.
 
 pub mod accuracy;
+pub mod acquire;
 pub mod bootstrap;
+pub mod cache;
 pub mod claim;
 pub mod folds;
 pub mod interval;
 pub mod protocol;
+pub mod quality;
 pub mod random;
 pub mod roc;
 pub mod verify;
