@@ -18,12 +18,18 @@ pub mod bootstrap;
 pub mod cache;
 pub mod claim;
 pub mod folds;
+pub mod identify;
 pub mod interval;
+pub mod partition;
 pub mod protocol;
 pub mod quality;
 pub mod random;
 pub mod roc;
+pub mod svg;
 pub mod verify;
+
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 
