@@ -260,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn lfws_own_file_has_ten_folds_of_six_hundred_pairs() {
+        let Some(path) = crate::infer::testing::shared("data/lfw_pairs.txt") else { return };
+        let pairs = Pairs::read(&path).expect("LFW's pairs");
+        assert_eq!((pairs.folds, pairs.pairs.len()), (10, 6_000));
+        let in_fold = |fold| pairs.pairs.iter().filter(move |pair| pair.fold == fold);
+        for fold in 0..10 {
+            let mated = in_fold(fold).filter(|pair| pair.a.0 == pair.b.0).count();
+            assert_eq!((in_fold(fold).count(), mated), (600, 300));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, parts) in [
             ("", &["empty"][..]),

@@ -19,8 +19,8 @@ use std::fmt::Write as _;
 const SIZE: (f64, f64) = (760.0, 560.0);
 /// Where the axes lie: left, top, right, bottom.
 const FRAME: (f64, f64, f64, f64) = (80.0, 50.0, 730.0, 490.0);
-/// Room for a mark's label.
-const LABEL: f64 = 130.0;
+/// Room for a mark's label, and for that of the threshold in use.
+const LABEL: (f64, f64) = (80.0, 140.0);
 /// A curve moves by this many pixels before it gets another corner.
 const CORNER: f64 = 0.25;
 
@@ -151,7 +151,7 @@ impl Chart {
         // Away from the curve: under a rising one and over a falling one to the right, the other way round to the left.
         let (left, top, right, bottom) = FRAME;
         let falls = self.curve.first().zip(self.curve.last()).is_some_and(|(first, last)| last.1 < first.1);
-        let to_left = if mark.in_use { x > left + LABEL } else { x > right - LABEL };
+        let to_left = if mark.in_use { x > left + LABEL.1 } else { x > right - LABEL.0 };
         let (anchor, along) = if to_left { ("end", -8.0) } else { ("start", 8.0) };
         let down = if mark.in_use == falls { 18.0 } else { -10.0 };
         let beside = (x + along, (y + down).clamp(top + 32.0, bottom - 6.0));
