@@ -41,7 +41,7 @@ test: ## every test
 	cargo test --all-features --no-fail-fast
 
 bench: setup ## Criterion benches of every kernel
-	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol --bench events
+	cargo bench --all-features --bench image --bench detect --bench track --bench index --bench enrol --bench eval --bench events
 
 bench-peers: setup ## the same work in a plain Python loop, in the same run
 	benches/peers/run

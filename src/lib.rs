@@ -18,6 +18,7 @@ pub mod config;
 pub mod daemon;
 pub mod decide;
 pub mod detect;
+pub mod eval;
 pub mod events;
 pub mod gallery;
 pub mod image;

@@ -10,10 +10,11 @@ mod quality;
 mod similarity;
 
 pub use self::pose::Pose;
+pub use self::quality::Look;
 pub use self::similarity::CANONICAL as TEMPLATE;
 pub use self::similarity::fit as fit_similarity;
 
-use self::quality::{Look, assess};
+use self::quality::assess;
 use self::similarity::CANONICAL;
 use crate::base::error::Result;
 use crate::config::QualityLimits;

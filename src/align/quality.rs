@@ -20,9 +20,9 @@ const POSE_SCALE: [f32; 3] = [35.0, 40.0, 90.0];
 /// Brightness without loss, and how far outside it the exposure term falls to 37 %.
 const EXPOSURE: (f32, f32, f32) = (75.0, 190.0, 50.0);
 
-/// What the crop's pixels tell.
+/// What the crop's pixels tell. Units as in [`Quality`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
+pub struct Look {
     /// Variance of the Laplacian of the luma.
     pub sharpness: f32,
     /// Mean luma.

@@ -8,6 +8,7 @@ pub mod context;
 pub mod desk;
 pub mod detect;
 pub mod enroll;
+pub mod eval;
 pub mod events;
 pub mod faces;
 pub mod gallery;
@@ -16,6 +17,7 @@ pub mod man;
 pub mod models;
 pub mod output;
 mod pictures;
+pub mod progress;
 pub mod recognize;
 pub mod run;
 pub mod status;
@@ -99,6 +101,11 @@ enum Command {
     /// the decision. A video goes through the daemon's own stages at full speed: one line for each event, as the daemon
     /// publishes it, and a last line with every track. The same video gives the same lines, whatever the number of workers.
     Recognize(recognize::RecognizeArgs),
+    /// Measure how well the models tell people apart, on folders of pictures.
+    ///
+    /// Verification (1:1) and open-set identification (1:N) with the figures of ISO/IEC 19795-1 and NIST FRTE, each with an interval,
+    /// and none that the number of trials does not carry. Nothing of the pictures is kept, unless --cache says so.
+    Eval(eval::EvalArgs),
     /// Look after the enrolled identities: list, change, forget, verify, move and back up.
     ///
     /// Asks the running daemon over its Unix socket; where none runs, opens the store itself, with the key that is configured
@@ -155,6 +162,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Detect(args) => detect::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Recognize(args) => recognize::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Gallery(args) => gallery::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Events(args) => events::run(args),

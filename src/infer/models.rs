@@ -96,10 +96,18 @@ impl Models {
     /// # Errors
     /// As [`Models::detector`].
     pub fn embedder(&self) -> Result<Box<dyn Embedder>> {
+        Ok(Box::new(self.onnx_embedder()?))
+    }
+
+    /// The same by its own type, which embeds pictures that no aligner made, too.
+    ///
+    /// # Errors
+    /// As [`Models::detector`].
+    pub fn onnx_embedder(&self) -> Result<OnnxEmbedder> {
         let session = self.embedder_session()?;
         let mut embedder = OnnxEmbedder::new(&self.embedder.manifest, session, self.plan.clone())?;
         embedder.warm_up()?;
-        Ok(Box::new(embedder))
+        Ok(embedder)
     }
 
     /// The embedder's bare session.

@@ -104,11 +104,8 @@ impl Recipe {
     /// expected, or the converted model answers something else; `CannotCreate`.
     pub fn make(&self, runtime: &Runtime, place: &Path, say: &mut dyn FnMut(&str)) -> Result<Converted> {
         let manifest = self.manifest()?;
-        let work = Work(place.join(format!(".{}.{}", self.name, std::process::id())));
+        let work = Work::new(place, self.name)?;
         let folder = &work.0;
-        fs::create_dir_all(folder).map_err(|e| {
-            Error::new(Kind::CannotCreate, format!("cannot make {}", folder.display())).because(e)
-        })?;
         say("[1/5] making a Python environment");
         run(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
         say("[2/5] fetching the converter (TensorFlow: some 300 MB, a few minutes)");

@@ -31,6 +31,21 @@ impl Embedding {
         Ok(Self { model, vector: raw })
     }
 
+    /// Takes back what [`Embedding::as_slice`] gave, bit by bit.
+    ///
+    /// # Errors
+    /// `Data`, when its length is not 1 (to 0.001).
+    pub fn from_unit(model: ModelId, mut vector: Vec<f32>) -> Result<Self> {
+        let squared: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        // False for what is not a number, too.
+        let is_unit = (squared - 1.0).abs() < 1e-3;
+        if !is_unit {
+            vector.zeroize();
+            bail!(Data, "a stored vector of another length than 1 is no embedding");
+        }
+        Ok(Self { model, vector })
+    }
+
     /// The model that made it.
     pub fn model(&self) -> ModelId {
         self.model
@@ -99,6 +114,16 @@ mod tests {
         }
         let tiny = Embedding::new(MODEL, vec![1e-30; 512]);
         assert!(tiny.is_err(), "a length that rounds to nothing has no direction");
+    }
+
+    #[test]
+    fn what_was_taken_out_comes_back_bit_by_bit() {
+        let raw = (0..512).map(|n| (n as f32).sin() * 3.0).collect();
+        let made = Embedding::new(MODEL, raw).expect("a vector");
+        assert!(Embedding::from_unit(MODEL, made.as_slice().to_vec()).expect("unit length") == made);
+        for bad in [vec![], vec![0.6, 0.81], vec![f32::NAN; 4], vec![3.0, 4.0]] {
+            assert!(Embedding::from_unit(MODEL, bad).is_err());
+        }
     }
 
     #[test]

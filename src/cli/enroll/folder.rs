@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::IsTerminal;
 use std::process::ExitCode;
-
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::say;
 use crate::base::error::{Kind, Result};
-use crate::base::shutdown::{self, Stop};
-use crate::cli::output;
-use crate::daemon::signals::Signals;
+use crate::cli::{output, progress};
 use crate::gallery::command::Desk;
 use crate::gallery::enrol::{Job, Models, Options, Outcome, Report, Tally, bulk};
 
@@ -26,8 +21,8 @@ pub(super) fn enrol(
     options: &Options,
     json: bool,
 ) -> Result<Tally> {
-    let bar = progress_bar(jobs.len());
-    let (_signals, stop) = stop_on_signals()?;
+    let bar = progress::bar(jobs.len());
+    let (_signals, stop) = progress::stop_on_signals()?;
     let mut counts = Counts::default();
     let tally = bulk::enrol(jobs, finders, desk, options, &stop, &mut |number, report| {
         bar.set_position(number as u64);
@@ -39,37 +34,6 @@ pub(super) fn enrol(
         output::tell(counts.to_string().trim_end());
     }
     tally
-}
-
-fn progress_bar(length: usize) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64);
-    // The bar draws itself on standard error, and only on a terminal.
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    let template = "{wide_bar} {pos}/{len}, {rate} a second, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // A bar that cannot be drawn is no reason to stop.
-            let _ = write!(out, "{:.1}", state.per_sec());
-        }));
-    }
-    bar
-}
-
-/// Ctrl-C, and whatever else tells a program to end, finishes the pictures in hand; a second time it ends at once.
-fn stop_on_signals() -> Result<(Signals, Stop)> {
-    let signals = Signals::install()?;
-    let (mut stopper, stop) = shutdown::channel();
-    let received = signals.receiver().clone();
-    std::thread::spawn(move || {
-        // A closed channel: the signals are no longer listened to, and the work is over.
-        if received.recv().is_ok() {
-            output::tell("stopping after the pictures in hand; once more ends at once");
-            stopper.stop();
-        }
-    });
-    Ok((signals, stop))
 }
 
 /// Says why, where there is nothing that models or a gallery are needed for.

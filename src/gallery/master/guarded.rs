@@ -23,28 +23,28 @@ pub(super) enum Guard {
     Mode,
 }
 
-/// All of the file.
+/// All of the file; `what` it is, for messages.
 ///
 /// # Errors
 /// `NoInput` when it is missing or no plain file, `Permission` when others may read or change it or we may not, `Data` when
 /// it is far too long, `Io`.
-pub(super) fn read(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read(path: &Path, guard: Guard, what: &str) -> Result<Zeroizing<Vec<u8>>> {
     let cannot = |e| Error::io("read", path, e);
     // What is opened is what is looked at; and a pipe is not waited for.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(cannot)?;
     let found = file.metadata().map_err(cannot)?;
     if !found.is_file() {
-        bail!(NoInput, "{} is no plain file; expected the gallery's key", path.display());
+        bail!(NoInput, "{} is no plain file; expected {what}", path.display());
     }
     if guard == Guard::Mode {
-        check(path, &found)?;
+        check(path, &found, what)?;
     }
     // Never longer than it was made, so that no copy is left behind in memory.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 64));
     limited(file).read_to_end(&mut content).map_err(cannot)?;
     if content.len() > MAX_BYTES {
-        bail!(Data, "{} is larger than {} KiB; expected the gallery's key", path.display(), MAX_BYTES >> 10);
+        bail!(Data, "{} is larger than {} KiB; expected {what}", path.display(), MAX_BYTES >> 10);
     }
     Ok(content)
 }
@@ -53,12 +53,12 @@ fn limited(file: File) -> std::io::Take<File> {
     file.take(MAX_BYTES as u64 + 1)
 }
 
-fn check(path: &Path, found: &std::fs::Metadata) -> Result<()> {
+fn check(path: &Path, found: &std::fs::Metadata, what: &str) -> Result<()> {
     let (name, mode) = (path.display(), found.mode() & 0o777);
     if mode & 0o077 != 0 {
         bail!(
             Permission,
-            "the gallery's key {name} can be read or written by others (mode {mode:04o}): run chmod 600 {name}, and \
+            "{what} {name} can be read or written by others (mode {mode:04o}): run chmod 600 {name}, and \
              rotate the key if somebody may have read it"
         );
     }
@@ -69,7 +69,7 @@ fn check(path: &Path, found: &std::fs::Metadata) -> Result<()> {
     if !trusted.contains(&found.uid()) {
         bail!(
             Permission,
-            "the gallery's key {name} belongs to the user {}, who is neither root nor who runs this program: whoever it \
+            "{what} {name} belongs to the user {}, who is neither root nor who runs this program: whoever it \
              is could change it",
             found.uid()
         );

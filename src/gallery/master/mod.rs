@@ -22,6 +22,7 @@
 
 mod guarded;
 mod notice;
+mod other;
 mod rotate;
 pub(super) mod text;
 
@@ -31,6 +32,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use self::notice::Notice;
+pub use self::other::{KeyFile, load_or_make as load_or_make_other};
 pub use self::rotate::{clean_up, load_for, load_pending, promote, replace};
 use super::command::SecretText;
 use super::crypt::Key;
@@ -41,6 +43,9 @@ use crate::{bail, err};
 
 /// The systemd credential that holds the master key if the configuration names no other.
 pub const CREDENTIAL: &str = "gallery-key";
+
+/// What messages call the master key.
+const GALLERY: &str = "the gallery's key";
 
 /// Where the master key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,8 +171,8 @@ fn load_file(source: &KeySource, path: &Path) -> Result<Key> {
             path.display()
         );
     }
-    let content =
-        guarded::read(path, guard).map_err(|e| if is_missing(path) { missing(source) } else { e })?;
+    let content = guarded::read(path, guard, GALLERY)
+        .map_err(|e| if is_missing(path) { missing(source) } else { e })?;
     match (guard, Key::from_bytes(&content)) {
         (guarded::Guard::Systemd, Some(key)) => Ok(key),
         _ => text::read(&content).map_err(|wrong| err!(Data, "{} {wrong}", path.display())),

@@ -8,15 +8,22 @@ use crate::gallery::crypt::Key;
 
 const EXPECTED: &str = "expected one line of 64 hexadecimal digits (lines that start with # are comments)";
 
-/// The text for a key.
+const MASTER: &str = "\
+# The master key of a watchlistd gallery. Without it nothing in that gallery can be read, by anybody.
+# A backup of the gallery does not hold it. Keep a copy elsewhere, encrypted:
+#     watchlistd gallery key export --out FILE --passphrase
+";
+
+/// The text for a master key.
 pub(in crate::gallery) fn write(key: &Key) -> Zeroizing<String> {
+    write_about(key, MASTER)
+}
+
+/// The text for a key, after lines of comment that say what it is.
+pub(super) fn write_about(key: &Key, comment: &str) -> Zeroizing<String> {
     // As long as it gets from the start: growing would leave copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(1024));
-    text.push_str(
-        "# The master key of a watchlistd gallery. Without it nothing in that gallery can be read, by anybody.\n\
-         # A backup of the gallery does not hold it. Keep a copy elsewhere, encrypted:\n\
-         #     watchlistd gallery key export --out FILE --passphrase\n",
-    );
+    let mut text = Zeroizing::new(String::with_capacity(comment.len() + 256));
+    text.push_str(comment);
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# Key id: {}", key.id());
     for byte in key.expose() {

@@ -1,0 +1,62 @@
+//! Who is compared with whom: a pairs file, or all people of a folder.
+//!
+//! ```text
+//!  pairs.txt ─▶ Pairs ──┐
+//!                       ├─▶ Protocol { pictures, trials, folds }       a trial: two pictures, mated or not, its fold
+//!  folder ────▶ People ─┘
+//! ```
+
+pub mod pairs;
+pub mod people;
+pub mod sample;
+
+use std::path::PathBuf;
+
+pub use pairs::Pairs;
+pub use people::{People, Person};
+
+/// A picture of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The file.
+    pub path: PathBuf,
+    /// Whose it is: the position in [`Protocol::people`].
+    pub person: u32,
+}
+
+/// Two pictures that are compared: positions in [`Protocol::pictures`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// One picture.
+    pub a: u32,
+    /// The other one.
+    pub b: u32,
+    /// True if both are of one person.
+    pub mated: bool,
+    /// From 0; `None` for two people of different folds.
+    pub fold: Option<u16>,
+}
+
+/// What a verification compares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Protocol {
+    /// Names of the people.
+    pub people: Vec<String>,
+    /// Pictures that are compared, each once.
+    pub pictures: Vec<Picture>,
+    /// The comparisons.
+    pub trials: Vec<Trial>,
+    /// How many folds there are.
+    pub folds: u16,
+    /// Non-mated pairs that the pictures allow, of which the trials may be a sample; `None` for a pairs file.
+    pub possible_non_mated: Option<u64>,
+}
+
+/// True for the names of pictures: `.jpg`, `.jpeg`, `.png`, in any case.
+fn is_picture(path: &std::path::Path) -> bool {
+    let extension = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// In the order in which they are looked for.
+const EXTENSIONS: [&str; 3] = ["jpg", "png", "jpeg"];
