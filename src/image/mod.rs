@@ -15,6 +15,7 @@ pub mod color;
 pub mod draw;
 mod jpeg;
 mod layers;
+pub mod letterbox;
 pub mod obscure;
 pub mod resize;
 pub mod tensor;

@@ -41,13 +41,24 @@ pub enum Alignment {
         /// Where the landmarks go, in the crop's pixels.
         template: [Point; 5],
     },
-    /// The face's box with a margin on each side, stretched to the crop (FaceNet).
+    /// The face's box with a margin on each side, brought to the crop's size (FaceNet).
     BoxMargin {
         /// Crop size.
         size: Size,
         /// Part of the box's side added on each side: 0.15 is 15 %.
         margin: f32,
+        /// How a box of other proportions than the crop's fits.
+        fit: BoxFit,
     },
+}
+
+/// How a box fits into a crop of other proportions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BoxFit {
+    /// Its sides are stretched apart.
+    Stretch,
+    /// It keeps its proportions, in the middle, with grey borders (128) on two sides.
+    Letterbox,
 }
 
 impl Alignment {
