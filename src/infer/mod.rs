@@ -21,6 +21,7 @@ pub mod runtime;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod torch;
 
 pub use placement::Placement;
 pub use prepare::{PrepareReport, prepare};
