@@ -9,6 +9,7 @@
 
 mod denormals;
 pub mod embedder;
+pub mod import;
 pub mod manifest;
 pub mod models;
 pub mod onnx;
