@@ -181,10 +181,10 @@ fn each_command_line_asks_what_it_says() {
     }
 }
 
-/// The commands that work on files have tests of their own in `files` and `destructive`.
+/// The commands that work on files have tests of their own, in `files`, `destructive` and beside them.
 #[test]
 fn no_command_is_left_out() {
-    const ELSEWHERE: [&str; 9] = [
+    const ELSEWHERE: [&str; 10] = [
         "gallery set-list",
         "gallery export",
         "gallery import",
@@ -194,6 +194,7 @@ fn no_command_is_left_out() {
         "gallery key recover",
         "models switch",
         "models prepare",
+        "models import",
     ];
     let lines: Vec<&str> = cases().into_iter().map(|(line, ..)| line).collect();
     let mut commands = Vec::new();
