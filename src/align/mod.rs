@@ -19,9 +19,10 @@ use self::similarity::CANONICAL;
 use crate::base::error::Result;
 use crate::config::QualityLimits;
 use crate::image::affine::{Affine, Similarity};
+use crate::image::letterbox::letterbox;
 use crate::image::warp::{Border, warp_into};
-use crate::infer::Alignment;
-use crate::types::face::{Detection, FaceCrop, Landmarks, Quality, Refusal};
+use crate::infer::{Alignment, BoxFit};
+use crate::types::face::{Detection, FaceCrop, Landmarks, Refusal};
 use crate::types::frame::{Pixels, RgbImage};
 use crate::types::geometry::{Point, Rect, Size};
 
@@ -85,35 +86,39 @@ impl Aligner {
     pub fn align(&self, picture: &dyn Pixels, detection: &Detection) -> Result<FaceCrop, Refusal> {
         let frame = picture.size();
         let geometry = Geometry::of(&detection.landmarks).ok_or(Refusal::BadLandmarks)?;
-        let crop_to_frame = self.crop_to_frame(detection, frame).ok_or(Refusal::BadLandmarks)?;
-        let mut crop = self.blank.clone();
-        warp_into(picture, &crop_to_frame, self.border(), &mut crop);
+        let (crop, look) = self.cut(picture, detection).ok_or(Refusal::BadLandmarks)?;
         let refusal = self.refusal_of(detection, &geometry, frame);
-        let quality = self.quality(&crop, detection, &geometry.pose, refusal);
+        let quality =
+            assess(detection.face_pixels(), detection.score, &geometry.pose, &look, refusal, &self.limits);
         Ok(FaceCrop::from_aligner(crop, quality))
     }
 
-    /// Where the crop's points lie in the frame.
-    fn crop_to_frame(&self, detection: &Detection, frame: Size) -> Option<Affine> {
-        match &self.alignment {
+    /// The crop, as the embedder's training crops were cut, and what the face's pixels tell.
+    fn cut(&self, picture: &dyn Pixels, detection: &Detection) -> Option<(RgbImage, Look)> {
+        let mut crop = self.blank.clone();
+        let look = match &self.alignment {
             Alignment::FivePoint { template, .. } => {
                 let to_frame = similarity::fit(&detection.landmarks, template)?.inverse()?;
-                Some(to_frame.to_affine().on_pixel_centres())
+                warp_into(picture, &to_frame.to_affine().on_pixel_centres(), Border::Black, &mut crop);
+                Look::new(&crop)
             }
-            Alignment::BoxMargin { size, margin } => {
-                let source = with_margin(&detection.bbox, *margin).clamp_to(frame);
-                let usable = source.is_finite() && source.area() >= 1.0;
-                usable.then(|| Affine::from_crop_to_rect(*size, &source))
+            Alignment::BoxMargin { size, margin, fit } => {
+                let source = with_margin(&detection.bbox, *margin).clamp_to(picture.size());
+                if !source.is_finite() || source.area() < 1.0 {
+                    return None;
+                }
+                match fit {
+                    BoxFit::Stretch => {
+                        let to_box = Affine::from_crop_to_rect(*size, &source);
+                        warp_into(picture, &to_box, Border::Nearest, &mut crop);
+                        Look::new(&crop)
+                    }
+                    // The borders are no part of the face.
+                    BoxFit::Letterbox => Look::new(&letterbox(picture, &source, &mut crop)?),
+                }
             }
-        }
-    }
-
-    /// As the embedders' training crops were cut.
-    fn border(&self) -> Border {
-        match self.alignment {
-            Alignment::FivePoint { .. } => Border::Black,
-            Alignment::BoxMargin { .. } => Border::Nearest,
-        }
+        };
+        Some((crop, look))
     }
 
     fn refusal_of(&self, detection: &Detection, geometry: &Geometry, frame: Size) -> Option<Refusal> {
@@ -129,10 +134,6 @@ impl Aligner {
         } else {
             None
         }
-    }
-
-    fn quality(&self, crop: &RgbImage, face: &Detection, pose: &Pose, refusal: Option<Refusal>) -> Quality {
-        assess(face.face_pixels(), face.score, pose, &Look::new(crop), refusal, &self.limits)
     }
 }
 

@@ -31,7 +31,12 @@ fn five_point() -> Aligner {
 }
 
 fn boxed(size: u32, margin: f32) -> Aligner {
-    Aligner::new(Alignment::BoxMargin { size: Size::new(size, size), margin }, limits()).expect("a size")
+    boxed_to(size, margin, BoxFit::Stretch)
+}
+
+fn boxed_to(size: u32, margin: f32, fit: BoxFit) -> Aligner {
+    let alignment = Alignment::BoxMargin { size: Size::new(size, size), margin, fit };
+    Aligner::new(alignment, limits()).expect("a size")
 }
 
 /// The template's landmarks, scaled, rotated and moved; the box is around the crop's inner part.
@@ -115,6 +120,34 @@ fn the_box_with_its_margin_fills_the_crop() {
 }
 
 #[test]
+fn a_letterboxed_box_keeps_its_proportions_between_grey_borders() {
+    // 101 x 200, the left half dark, the right half light, on white.
+    let detection = Detection { bbox: Rect::new(100.0, 100.0, 201.0, 300.0), ..face(1.0, 0.0, 100.0, 130.0) };
+    let picture = painted(Size::new(640, 480), |x, y| match (x, y) {
+        (100..150, 100..300) => [40; 3],
+        (150..201, 100..300) => [200; 3],
+        _ => [255; 3],
+    });
+    let crop = boxed_to(160, 0.0, BoxFit::Letterbox).align(&picture, &detection).expect("a crop");
+    // 160 / 200 of 101 is 80.8: 80 columns, from (160 - 80) / 2 on, as the training's pictures were made.
+    let rows = crop.image().data().chunks_exact(160 * 3);
+    for row in rows {
+        let row: Vec<u8> = row.iter().step_by(3).copied().collect();
+        assert!(row[..40].iter().chain(&row[120..]).all(|&x| x == 128), "{row:?}");
+        assert!(row[40..78].iter().all(|&x| x == 40) && row[82..120].iter().all(|&x| x == 200), "{row:?}");
+    }
+    // What is measured is the face: its brightness is not the borders'.
+    let lit = painted(Size::new(640, 480), |_, _| [60; 3]);
+    let crop = boxed_to(160, 0.0, BoxFit::Letterbox).align(&lit, &detection).expect("a crop");
+    assert_eq!((crop.quality().brightness, crop.quality().sharpness), (60.0, 0.0));
+    // A box as wide as high has no borders.
+    let square = Detection { bbox: Rect::new(100.0, 100.0, 220.0, 220.0), ..detection };
+    let (fitted, stretched) = (boxed_to(160, 0.1, BoxFit::Letterbox), boxed_to(160, 0.1, BoxFit::Stretch));
+    let crops = [fitted, stretched].map(|aligner| aligner.align(&picture, &square).expect("a crop"));
+    assert_eq!(crops[0].image().data(), crops[1].image().data());
+}
+
+#[test]
 fn each_refusal_is_found_before_a_pixel_is_touched() {
     let frame = Size::new(640, 480);
     let aligner = five_point();
@@ -160,7 +193,7 @@ fn a_refused_face_still_has_a_crop_that_says_why() {
 
 #[test]
 fn a_crop_size_outside_the_limits_is_an_error() {
-    let alignment = Alignment::BoxMargin { size: Size::new(0, 112), margin: 0.1 };
+    let alignment = Alignment::BoxMargin { size: Size::new(0, 112), margin: 0.1, fit: BoxFit::Stretch };
     assert!(Aligner::new(alignment, limits()).is_err());
 }
 

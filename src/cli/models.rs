@@ -1,7 +1,10 @@
 //! `watchlistd models ...`
 
 mod add;
+mod import;
 mod list;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,6 +51,12 @@ pub(super) enum Command {
     /// SHA-256, and checks its embeddings against the original's on real faces. Does nothing when that was done before.
     /// `make setup` runs this; it is needed by hand only for models of your own.
     Prepare(PrepareArgs),
+    /// Make an ONNX file and the draft of its manifest from PyTorch weights.
+    ///
+    /// Reads a state dictionary as `torch.save` or safetensors wrote it, runs nothing that is in it, and needs no Python. The
+    /// network is the one that --family names; weights that do not fit it are refused, with the names that are wrong.
+    /// docs/models.md says which networks these are, and what to look at in the draft.
+    Import(import::ImportArgs),
     /// Make another model the gallery's, without a gap.
     ///
     /// Templates of the new model are made from the kept crops while the old ones are still searched, both models are compared
@@ -89,6 +98,7 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
         Command::Add(args) => add::add(args),
         Command::Remove(args) => list::remove(args),
         Command::Prepare(args) => prepare_all(args),
+        Command::Import(args) => import::import(args),
         Command::Switch(args) => switch::switch(args),
         Command::Rollback(args) => switch::rollback(args),
     }

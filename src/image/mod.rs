@@ -16,6 +16,7 @@ pub mod draw;
 mod jpeg;
 pub mod labels;
 mod layers;
+pub mod letterbox;
 pub mod obscure;
 pub mod resize;
 pub mod tensor;

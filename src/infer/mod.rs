@@ -9,6 +9,7 @@
 
 mod denormals;
 pub mod embedder;
+pub mod import;
 pub mod manifest;
 pub mod models;
 pub mod onnx;
@@ -21,6 +22,7 @@ pub mod runtime;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod torch;
 
 pub use placement::Placement;
 pub use prepare::{PrepareReport, prepare};
@@ -41,13 +43,24 @@ pub enum Alignment {
         /// Where the landmarks go, in the crop's pixels.
         template: [Point; 5],
     },
-    /// The face's box with a margin on each side, stretched to the crop (FaceNet).
+    /// The face's box with a margin on each side, brought to the crop's size (FaceNet).
     BoxMargin {
         /// Crop size.
         size: Size,
         /// Part of the box's side added on each side: 0.15 is 15 %.
         margin: f32,
+        /// How a box of other proportions than the crop's fits.
+        fit: BoxFit,
     },
+}
+
+/// How a box fits into a crop of other proportions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BoxFit {
+    /// Its sides are stretched apart.
+    Stretch,
+    /// It keeps its proportions, in the middle, with grey borders (128) on two sides.
+    Letterbox,
 }
 
 impl Alignment {

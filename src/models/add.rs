@@ -255,11 +255,11 @@ fn describe(manifest: &mut Manifest, published: [u8; 32], bytes: &[u8], rewrites
 /// # Errors
 /// `Usage`, for any other.
 pub fn check_name(name: &str) -> Result<()> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) || name.starts_with(['.', '-']) {
         bail!(
             Usage,
-            "--name {name:?}: expected up to 64 of a-z, 0-9, - _ and ., beginning with a letter or a digit"
+            "--name {name:?}: expected up to 64 of a-z, A-Z, 0-9, - _ and ., beginning with a letter or a digit"
         );
     }
     Ok(())

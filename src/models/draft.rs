@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::image::tensor::{ChannelOrder, CropScaling};
-use crate::infer::Alignment;
 use crate::infer::manifest::{DetectorOutputs, DeviceKind, EmbedderSpec, Import, Manifest, Role};
+use crate::infer::{Alignment, BoxFit};
 use crate::types::geometry::Size;
 use crate::types::ids::ModelId;
 
@@ -124,7 +124,12 @@ impl Text {
             Alignment::FivePoint { template, .. } => {
                 self.line("template", list(template.map(|p| list([p.x, p.y].map(number)))));
             }
-            Alignment::BoxMargin { margin, .. } => self.line("margin", number(*margin)),
+            Alignment::BoxMargin { margin, fit, .. } => {
+                self.line("margin", number(*margin));
+                if *fit == BoxFit::Letterbox {
+                    self.line("fit", quoted("letterbox"));
+                }
+            }
         }
         self.section("output");
         self.line("name", quoted(&spec.output));
@@ -178,7 +183,8 @@ mod tests {
         }
         if let Role::Embedder(spec) = &mut odd.role {
             spec.rates = crate::infer::manifest::Rates::new(vec![[0.2, 0.01], [0.3, 0.001]]).expect("rates");
-            spec.alignment = Alignment::BoxMargin { size: Size::new(112, 112), margin: 0.15 };
+            let size = Size::new(112, 112);
+            spec.alignment = Alignment::BoxMargin { size, margin: 0.15, fit: BoxFit::Letterbox };
         }
         manifests.push(odd);
         for manifest in manifests {

@@ -11,9 +11,9 @@ use crate::cli::console::Console;
 use crate::cli::{ConfigArgs, context};
 use crate::config::Config;
 use crate::image::tensor::{ChannelOrder, CropScaling, Normalize};
-use crate::infer::Alignment;
 use crate::infer::manifest::{DetectorSpec, EmbedderSpec, Family, Input, Manifest, Rates, Role, Source};
 use crate::infer::ort::Runtime;
+use crate::infer::{Alignment, BoxFit};
 use crate::models::add::{self, Bench, Candidate};
 use crate::models::guess::Answer;
 use crate::models::shelf::Shelf;
@@ -372,7 +372,7 @@ fn usual_scaling(family: Family) -> Option<CropScaling> {
 
 /// Ways to cut a face out that go with a crop of that size: five landmarks as for 112 x 112, scaled; and the box with a margin.
 fn alignments(size: Size, args: &AddArgs) -> Vec<Alignment> {
-    let by_box = |margin| Alignment::BoxMargin { size, margin };
+    let by_box = |margin| Alignment::BoxMargin { size, margin, fit: BoxFit::Stretch };
     if let Some(margin) = args.margin {
         return vec![by_box(margin)];
     }

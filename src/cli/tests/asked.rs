@@ -181,10 +181,10 @@ fn each_command_line_asks_what_it_says() {
     }
 }
 
-/// The commands that work on files have tests of their own in `files`, `destructive` and `tests/models_cli.rs`.
+/// The commands that work on files have tests of their own, in `files`, `destructive`, `tests/models_cli.rs` and beside them.
 #[test]
 fn no_command_is_left_out() {
-    const ELSEWHERE: [&str; 14] = [
+    const ELSEWHERE: [&str; 15] = [
         "gallery set-list",
         "gallery export",
         "gallery import",
@@ -199,6 +199,7 @@ fn no_command_is_left_out() {
         "models card",
         "models add",
         "models remove",
+        "models import",
     ];
     let lines: Vec<&str> = cases().into_iter().map(|(line, ..)| line).collect();
     let mut commands = Vec::new();

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Alignment, EmbedderSpec, Manifest};
 use crate::base::error::Result;
 use crate::image::tensor::{ChannelOrder, CropScaling};
+use crate::infer::BoxFit;
 use crate::types::ids::ModelId;
 
 /// Raised when crops or tensors are made in another way: embeddings from before then compare no more.
@@ -44,7 +45,13 @@ impl Manifest {
             Alignment::FivePoint { template, .. } => {
                 hash.numbers("five-point", &template.map(|p| [p.x, p.y]).concat());
             }
-            Alignment::BoxMargin { margin, .. } => hash.numbers("box-margin", &[*margin]),
+            Alignment::BoxMargin { margin, fit, .. } => {
+                hash.numbers("box-margin", &[*margin]);
+                // Stretching was there before there was a choice: its ids stay.
+                if *fit == BoxFit::Letterbox {
+                    hash.field("fit", b"letterbox");
+                }
+            }
         }
         Ok(ModelId(hash.0.finalize().into()))
     }

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use fields::{Fields, Mistakes};
 pub use rates::{Fmr, Rates};
 
-use super::Alignment;
 use super::onnx::prepare::Rewrite;
+use super::{Alignment, BoxFit};
 use crate::base::error::{Error, Result};
 use crate::config::Device;
 use crate::image::tensor::{ChannelOrder, CropScaling, Normalize};
@@ -516,12 +516,25 @@ fn alignment(fields: &Fields<'_>) -> Alignment {
     });
     let size = size(fields, "size");
     match five_points {
-        Some(false) => Alignment::BoxMargin { size, margin: fields.number("margin", 0.0, 1.0) },
+        Some(false) => {
+            Alignment::BoxMargin { size, margin: fields.number("margin", 0.0, 1.0), fit: box_fit(fields) }
+        }
         _ => {
             let template = fields.lists::<5, 2>("template").map(|[x, y]| Point { x, y });
             Alignment::FivePoint { size, template }
         }
     }
+}
+
+/// `fit`, which may be left out.
+fn box_fit(fields: &Fields<'_>) -> BoxFit {
+    let parse = |fit: &str| match fit {
+        "stretch" => Some(BoxFit::Stretch),
+        "letterbox" => Some(BoxFit::Letterbox),
+        _ => None,
+    };
+    let given = fields.has("fit").then(|| fields.choice("fit", "stretch or letterbox", parse)).flatten();
+    given.unwrap_or(BoxFit::Stretch)
 }
 
 fn size(fields: &Fields<'_>, key: &'static str) -> Size {

@@ -86,6 +86,32 @@ fn the_model_id_follows_what_changes_an_embedding_and_nothing_else() {
     }
 }
 
+/// An embedder whose faces are boxes.
+fn boxed(fit: &str) -> String {
+    let template = EMBEDDER.lines().find(|line| line.starts_with("template")).expect("five points");
+    EMBEDDER.replace("\"five-point\"", "\"box-margin\"").replace(template, &format!("margin = 0.1\n{fit}"))
+}
+
+#[test]
+fn a_box_is_stretched_unless_the_manifest_says_letterbox_and_that_is_another_model() {
+    let alignment = |text: &str| parse(text).expect("parses").embedder().expect("one").alignment.clone();
+    let with = |fit| Alignment::BoxMargin { size: Size::new(112, 112), margin: 0.1, fit };
+    let (left_out, stretch, letterbox) =
+        (boxed(""), boxed("fit = \"stretch\""), boxed("fit = \"letterbox\""));
+    assert_eq!(
+        [&left_out, &stretch].map(|text| alignment(text)),
+        [with(BoxFit::Stretch), with(BoxFit::Stretch)]
+    );
+    assert_eq!(alignment(&letterbox), with(BoxFit::Letterbox));
+    let id = |text: &str| parse(text).expect("parses").model_id().expect("an embedder");
+    assert_eq!(id(&left_out), id(&stretch));
+    assert_ne!(id(&left_out), id(&letterbox));
+    // As it was before there was a choice.
+    assert_eq!(id(&left_out).hex(), "b0a728c4d348041386094170c634b38002f043ed06f1d59ce2719406d48abe36");
+    let wrong = parse(&boxed("fit = \"squeeze\"")).expect_err("no such fit").to_string();
+    assert!(wrong.contains("alignment.fit: \"squeeze\" is not stretch or letterbox"), "{wrong}");
+}
+
 #[test]
 fn a_missing_or_other_file_is_named_with_both_hashes() {
     let dir = tempfile::tempdir().expect("a folder");

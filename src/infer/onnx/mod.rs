@@ -1,5 +1,6 @@
-//! ONNX files as data: read, rewritten, written.
+//! ONNX files as data: read, rewritten, built, written.
 
+pub mod build;
 pub mod prepare;
 pub mod proto;
 

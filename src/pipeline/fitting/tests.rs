@@ -14,7 +14,7 @@ use crate::daemon::watchdog::Heartbeats;
 use crate::detect::{DetectOptions, Detector};
 use crate::gallery::SharedGallery;
 use crate::gallery::snapshot::{self, GallerySnapshot, Person};
-use crate::infer::Alignment;
+use crate::infer::{Alignment, BoxFit};
 use crate::pipeline::judge::{Judge, Message, Policy};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::pool::{Batching, Pool};
@@ -48,7 +48,7 @@ fn vector(number: u8) -> Embedding {
 }
 
 fn fitting(number: u8, threshold: f32) -> Fitting {
-    let alignment = Alignment::BoxMargin { size: crop_size(number), margin: 0.1 };
+    let alignment = Alignment::BoxMargin { size: crop_size(number), margin: 0.1, fit: BoxFit::Stretch };
     let aligner = Aligner::new(alignment, Config::default().quality).expect("a crop size");
     Fitting { model: model(number), aligner, threshold }
 }
