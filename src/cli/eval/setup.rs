@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::common::{CommonArgs, ModelsUsed};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::cli::{context, output, progress};
 use crate::config::Config;
 use crate::eval::acquire::{Acquired, ModelExaminer, acquire};
@@ -64,13 +64,14 @@ impl Setup {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
-        if acquired.is_err() && stop.is_set() {
-            output::tell(match cache {
-                Some(_) => "the same command goes on from there",
-                None => "with --cache FOLDER a run that is stopped can go on where it was",
-            });
-        }
-        acquired
+        let hint = match cache {
+            Some(_) => "the same command goes on from there",
+            None => "with --cache FOLDER a run that is stopped can go on where it was",
+        };
+        acquired.map_err(|cause| match cause.kind() {
+            Kind::Temporary => Error::new(Kind::Temporary, format!("{}; {hint}", cause.chain())),
+            _ => cause,
+        })
     }
 
     fn cache(&self, args: &CommonArgs) -> Result<Option<Cache>> {
