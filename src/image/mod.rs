@@ -20,7 +20,7 @@ pub mod letterbox;
 pub mod obscure;
 pub mod resize;
 pub mod tensor;
-mod text;
+pub mod text;
 pub mod warp;
 
 #[cfg(test)]

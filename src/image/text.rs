@@ -86,7 +86,7 @@ impl Line {
         // Control characters would end the line, and what turns its direction would take the number after a name along.
         let shown = |c: char| if c.is_control() || is_turn(c) { ' ' } else { c };
         let text: String = text.chars().map(shown).take(MOST).collect();
-        if text.trim().is_empty() || !(height > 0.0 && most > 0.0) {
+        if text.chars().all(|c| c.is_whitespace() || is_isolate(c)) || !(height > 0.0 && most > 0.0) {
             return None;
         }
         let buffer = Typesetter::get().lay_out(text.trim(), height, most);
@@ -113,9 +113,21 @@ impl Line {
     }
 }
 
+/// A text that keeps its own direction in a line, and leaves that of what stands beside it alone: a name from the right would take a
+/// number after it to its other side.
+pub fn isolated(text: &str) -> String {
+    let own: String = text.chars().filter(|c| !is_turn(*c) && !is_isolate(*c)).collect();
+    format!("\u{2068}{own}\u{2069}")
+}
+
 /// Characters that only turn the direction of text.
 fn is_turn(c: char) -> bool {
-    matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}')
+}
+
+/// Those that keep directions apart, which [`isolated`] writes.
+fn is_isolate(c: char) -> bool {
+    matches!(c, '\u{2066}'..='\u{2069}')
 }
 
 /// Mixes a color into a pixel, if it is in the picture.
@@ -166,6 +178,15 @@ mod tests {
             joined.iter().filter(|glyph| !isolated.contains(glyph)).count() >= 2,
             "{joined:?} of {isolated:?}"
         );
+    }
+
+    #[test]
+    fn a_number_stands_behind_a_name_in_either_direction() {
+        let number = glyphs("0.71");
+        for name in ["Ada", "עדה", "ليلى", "\u{202e}Ada"] {
+            let line = glyphs(&format!("{} 0.71", isolated(name)));
+            assert!(line.ends_with(&number), "{name}: {line:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::gallery::SharedGallery;
 use crate::image::codec;
 use crate::image::draw;
 use crate::image::labels::{self, Annotation};
+use crate::image::text::isolated;
 use crate::infer::Embedder;
 use crate::infer::models::Models;
 use crate::pipeline::budget;
@@ -161,7 +162,9 @@ fn name(
 
 fn annotation<'a>(face: &'a Face, named: &Named) -> Annotation<'a> {
     let (text, color) = match &named.identity {
-        Some(identity) => (format!("{} {:.2}", identity.name, named.similarity.unwrap_or(0.0)), draw::GREEN),
+        Some(identity) => {
+            (format!("{} {:.2}", isolated(&identity.name), named.similarity.unwrap_or(0.0)), draw::GREEN)
+        }
         None => (named.decision.to_owned(), draw::RED),
     };
     Annotation { face: &face.detection, text, color }

@@ -18,6 +18,7 @@ use crate::events::{EventMaker, Ids};
 use crate::gallery::SharedGallery;
 use crate::image::draw;
 use crate::image::labels::{self, Annotation};
+use crate::image::text::isolated;
 use crate::image::warp::stretch;
 use crate::infer::models::Models;
 use crate::pipeline::judge::Policy;
@@ -279,7 +280,7 @@ fn draw(file: &Path, start: jiff::Timestamp, out: &Path, scribe: &Scribe) -> Res
 fn annotation<'a>(sighting: &'a Sighting, scribe: &Scribe) -> Option<Annotation<'a>> {
     let record = scribe.tracks.get(&sighting.track).filter(|record| record.counts)?;
     let (text, color) = match &record.report.identity {
-        Some(name) => (format!("{name} {:.2}", record.report.score.unwrap_or(0.0)), draw::GREEN),
+        Some(name) => (format!("{} {:.2}", isolated(name), record.report.score.unwrap_or(0.0)), draw::GREEN),
         None => (record.report.decision.to_string(), draw::RED),
     };
     Some(Annotation { face: &sighting.detection, text, color })
