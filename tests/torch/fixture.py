@@ -1,7 +1,7 @@
 """Writes what the tests of `watchlistd models import` compare with, beside this file. `make torch-fixture` runs it.
 
     answers.json    what PyTorch's networks answer. Weights and inputs are drawn from a generator that the tests have too
-    *.pth           small files of torch.save, in both formats
+    *.pth           small files of torch.save, in both formats; keys in them are addresses, others each time
     tensors.json    what is in them
 """
 

@@ -15,8 +15,8 @@ use super::object::{Global, Heap, Object, Pickled, Value};
 use crate::base::error::Result;
 use crate::{bail, err};
 
-/// Most opcodes of a pickle; a state dictionary has some thirty a tensor.
-const MAX_OPCODES: usize = 4 << 20;
+/// Most opcodes of a pickle; a state dictionary has some forty a tensor. What they make has 120 MB at most.
+const MAX_OPCODES: usize = 1 << 20;
 /// Longest name that an error repeats.
 const MAX_SHOWN: usize = 100;
 
