@@ -2,9 +2,12 @@
 
 mod add;
 mod import;
+mod input;
 mod list;
+mod remove;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,7 +38,7 @@ pub(super) enum Command {
     /// Are they what they say? Hashes, shapes, and a test on real faces.
     ///
     /// Exit status 1, when a model fails.
-    Verify(list::VerifyArgs),
+    Verify(verify::VerifyArgs),
     /// What whoever answers for a model has to know: where it comes from, its licence, its training data, its threshold.
     Card(list::CardArgs),
     /// Add a model, from an ONNX file or a package.
@@ -44,7 +47,7 @@ pub(super) enum Command {
     /// file fixes is freed where the graph allows it. A model that fails the test on real faces is not added.
     Add(Box<add::AddArgs>),
     /// Remove a model that was added.
-    Remove(list::RemoveArgs),
+    Remove(remove::RemoveArgs),
     /// Prepare fetched models for this machine, once.
     ///
     /// Rewrites an embedder's PReLUs and fixed batch dimension into an equal graph that runs faster on a CPU, verifies its
@@ -93,10 +96,10 @@ pub(super) struct PrepareArgs {
 pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
     match &args.command {
         Command::List(args) => list::list(args),
-        Command::Verify(args) => list::verify(args),
+        Command::Verify(args) => verify::verify(args),
         Command::Card(args) => list::show_card(args),
         Command::Add(args) => add::add(args),
-        Command::Remove(args) => list::remove(args),
+        Command::Remove(args) => remove::remove(args),
         Command::Prepare(args) => prepare_all(args),
         Command::Import(args) => import::import(args),
         Command::Switch(args) => switch::switch(args),

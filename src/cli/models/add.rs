@@ -5,20 +5,20 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::list::{open_bench, report_in_words};
+use super::input::{self, alignments, usual_scaling};
+use super::verify::{open_bench, report_in_words};
 use crate::base::error::Result;
 use crate::cli::console::Console;
 use crate::cli::{ConfigArgs, context};
 use crate::config::Config;
 use crate::image::tensor::{ChannelOrder, CropScaling, Normalize};
+use crate::infer::Alignment;
 use crate::infer::manifest::{DetectorSpec, EmbedderSpec, Family, Input, Manifest, Rates, Role, Source};
 use crate::infer::ort::Runtime;
-use crate::infer::{Alignment, BoxFit};
 use crate::models::add::{self, Bench, Candidate};
 use crate::models::guess::Answer;
 use crate::models::shelf::Shelf;
 use crate::models::{recipe, tune};
-use crate::types::geometry::{Point, Size};
 use crate::{bail, err};
 
 /// Arguments of `models add`.
@@ -224,7 +224,7 @@ impl Work<'_> {
         match &candidate.guess.answer {
             Answer::Faces(outputs) => {
                 let nms_iou = if candidate.guess.answer.family() == Some(Family::YuNet) { 0.3 } else { 0.4 };
-                Ok(Role::Detector(DetectorSpec { outputs: outputs.clone(), nms_iou }))
+                Ok(Role::Detector(DetectorSpec { outputs: (**outputs).clone(), nms_iou }))
             }
             Answer::Vector { output, dimension } => {
                 if self.args.family.is_some_and(Family::detects) {
@@ -241,7 +241,7 @@ impl Work<'_> {
                     output: output.clone(),
                     dimension: *dimension,
                     normalizes: false,
-                    alignment: alignments(size, self.args)[0].clone(),
+                    alignment: alignments(size, self.args.family, self.args.margin)[0].clone(),
                     threshold: 0.5,
                     threshold_basis: String::new(),
                     rates: Rates::default(),
@@ -264,7 +264,7 @@ impl Work<'_> {
             self.console.tell("Nothing in the file says what it wants for a pixel: measuring what tells people apart best ...");
         }
         let mut best: Option<(Alignment, tune::Tried)> = None;
-        for alignment in alignments(spec.alignment.size(), self.args) {
+        for alignment in alignments(spec.alignment.size(), self.args.family, self.args.margin) {
             let spec = EmbedderSpec { alignment: alignment.clone(), ..spec.clone() };
             let manifest = Manifest { role: Role::Embedder(spec), ..manifest.clone() };
             let faces = candidate.faces(self.bench, &alignment)?;
@@ -312,7 +312,7 @@ impl Work<'_> {
         };
         self.console.tell(&format!(
             "Input: {}, faces cut out by {}; pairs of one person score {:.3}, of two {:.3}; threshold {threshold}",
-            scaling_in_words(&tried.scaling),
+            input::in_words(&tried.scaling),
             if matches!(alignment, Alignment::FivePoint { .. }) { "five landmarks" } else { "their box" },
             report.mated.mean,
             report.non_mated.mean,
@@ -349,66 +349,5 @@ fn scaling_said(args: &AddArgs) -> Option<CropScaling> {
         (Some(mean), Some(scale), _) => Some(CropScaling::Fixed(Normalize::uniform(order, mean, scale))),
         (_, _, true) => Some(CropScaling::Whiten(order)),
         _ => None,
-    }
-}
-
-/// What the published models of a family take.
-fn usual_scaling(family: Family) -> Option<CropScaling> {
-    let fixed = |order, mean, scale| Some(CropScaling::Fixed(Normalize::uniform(order, mean, scale)));
-    match family {
-        Family::RetinaFace => Some(CropScaling::Fixed(Normalize {
-            order: ChannelOrder::Bgr,
-            mean: [104.0, 117.0, 123.0],
-            scale: [1.0; 3],
-        })),
-        Family::YuNet => fixed(ChannelOrder::Bgr, 0.0, 1.0),
-        Family::Scrfd | Family::FaceNet => fixed(ChannelOrder::Rgb, 127.5, 1.0 / 128.0),
-        Family::ArcFace => fixed(ChannelOrder::Rgb, 127.5, 1.0 / 127.5),
-        // OpenCV's FaceRecognizerSF: the crop as it is, red first.
-        Family::SFace => fixed(ChannelOrder::Rgb, 0.0, 1.0),
-        Family::MobileFaceNet => None,
-    }
-}
-
-/// Ways to cut a face out that go with a crop of that size: five landmarks as for 112 x 112, scaled; and the box with a margin.
-fn alignments(size: Size, args: &AddArgs) -> Vec<Alignment> {
-    let by_box = |margin| Alignment::BoxMargin { size, margin, fit: BoxFit::Stretch };
-    if let Some(margin) = args.margin {
-        return vec![by_box(margin)];
-    }
-    let (x, y) = (size.width as f32 / 112.0, size.height as f32 / 112.0);
-    let template = crate::align::TEMPLATE.map(|(left, top)| Point { x: left * x, y: top * y });
-    let by_landmarks = Alignment::FivePoint { size, template };
-    match args.family {
-        Some(Family::FaceNet) => vec![by_box(0.15)],
-        Some(_) => vec![by_landmarks],
-        None => vec![by_landmarks, by_box(0.15)],
-    }
-}
-
-fn scaling_in_words(scaling: &CropScaling) -> String {
-    let order = |order| if order == ChannelOrder::Rgb { "RGB" } else { "BGR" };
-    match scaling {
-        CropScaling::Fixed(n) => format!("{}, (sample - {}) * {}", order(n.order), n.mean[0], n.scale[0]),
-        CropScaling::Whiten(channels) => format!("{}, whitened", order(*channels)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::frame::RgbImage;
-
-    /// As OpenCV's `blobFromImage(crop, 1, Size(112, 112), Scalar(0, 0, 0), swapRB = true)` makes it of a BGR crop.
-    #[test]
-    fn sface_takes_the_crop_as_it_is_red_first() {
-        let size = Size::new(112, 112);
-        let data: Vec<u8> = (0..112 * 112).flat_map(|n: u32| [n as u8, 200, 255 - n as u8]).collect();
-        let crop = RgbImage::new(size, data).expect("a picture");
-        let mut tensor = vec![-1.0; 3 * 112 * 112];
-        usual_scaling(Family::SFace).expect("an input").write(&crop, &mut tensor);
-        assert_eq!(tensor[..3], [0.0, 1.0, 2.0], "the red plane");
-        assert!(tensor[112 * 112..2 * 112 * 112].iter().all(|&x| x == 200.0), "the green one");
-        assert_eq!(tensor[2 * 112 * 112..][..3], [255.0, 254.0, 253.0], "the blue one");
     }
 }
