@@ -165,3 +165,26 @@ fn what_is_no_model_of_faces_or_does_not_work_is_not_added() {
         std::fs::read_dir(site.folder.path().join("models")).expect("listed").flatten().collect();
     assert!(left.iter().all(|entry| entry.path().is_symlink()), "nothing is left of them: {left:?}");
 }
+
+/// FaceNet itself, where somebody ran `watchlistd models add facenet`: that takes a network, Python and minutes.
+#[test]
+fn facenet_tells_people_apart_where_it_was_added() {
+    let Some(var) = var() else { return };
+    if !var.join("models/facenet-512.toml").is_file() {
+        eprintln!(
+            "skipped: no facenet-512 in {}; `watchlistd models add facenet` makes it",
+            var.join("models").display()
+        );
+        return;
+    }
+    let site = Site::new(&var, "");
+    let image = |name: &str| var.join("images").join(name).display().to_string();
+    for (other, code, same) in [("obama2.jpg", 0, true), ("biden.jpg", 1, false)] {
+        let compared =
+            site.run("compare", &[&image("obama.jpg"), &image(other), "--embedder", "facenet-512", "--json"]);
+        assert_eq!(compared.status.code(), Some(code), "{}", said(&compared));
+        assert_eq!(rows(&compared)[0]["same"], same, "{other}: {}", said(&compared));
+    }
+    let verified = models(&site, &["verify", "facenet-512"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", said(&verified));
+}
