@@ -23,8 +23,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 class EventFile:
     """Appends scalars to a new event file in `folder`. TensorBoard shows all event files of a folder as one run."""
 
-    def __init__(self, folder: Path, first_step: int = 0, clock: Callable[[], float] = time.time):
-        """`first_step` above 0 takes back what earlier files of the folder say from that step on."""
+    def __init__(self, folder: Path, after: int = 0, clock: Callable[[], float] = time.time):
+        """Goes on after step `after`: what earlier files of the folder say of later steps is taken back. 0: a new run."""
         self._clock = clock
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -33,9 +33,9 @@ class EventFile:
         except OSError as error:
             raise Problem(f"{folder}: no event file can be made: {error.strerror}", os.EX_CANTCREAT) from error
         self._append(0, _field(3, BYTES, b"brain.Event:2"))
-        if first_step > 0:
+        if after > 0:
             start = _field(1, VARINT, _varint(1))
-            self._append(first_step, _field(7, BYTES, start))
+            self._append(after + 1, _field(7, BYTES, start))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Values by tag, at a step of 0 or more. Buffered until `flush`."""

@@ -68,12 +68,12 @@ class EventFiles(InFolder):
 
     def test_of_a_resumed_run_take_back_what_came_after_the_checkpoint(self) -> None:
         for number in range(2):
-            events = EventFile(self.folder, first_step=40 * number, clock=lambda: 7.0)
+            events = EventFile(self.folder, after=40 * number, clock=lambda: 7.0)
             events.close()
         names = sorted(path.name for path in self.folder.iterdir())
         self.assertEqual(names, [f"events.out.tfevents.0000000007.000{number}" for number in range(2)])
         start = dict(fields(records(events.path.read_bytes())[1]))
-        self.assertEqual((start[2], fields(start[7])), (40, [(1, 1)]))
+        self.assertEqual((start[2], fields(start[7])), (41, [(1, 1)]))
 
     def test_have_the_standards_crc(self) -> None:
         # RFC 3720, appendix B.4, and the usual check value.

@@ -29,10 +29,12 @@ class ARun(InFolder):
         return Run(recipe, self.people, None, setting)
 
     def logged(self, name: str) -> dict[tuple[int, str], float]:
-        """All scalars of a run by step and tag; a later file's word counts."""
-        found = {}
+        """All scalars of a run by step and tag, as TensorBoard has them: a session's start takes back what it begins with."""
+        found: dict[tuple[int, str], float] = {}
         for path in sorted((self.folder / name).glob("events*")):
             for event in map(dict, map(fields, records(path.read_bytes()))):
+                if 7 in event:
+                    found = {(step, tag): value for (step, tag), value in found.items() if step < event[2]}
                 for _, value in fields(event.get(5, b"")):
                     tag, number = dict(fields(value))[1], dict(fields(value))[2]
                     found[event[2], tag.decode()] = number

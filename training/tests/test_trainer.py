@@ -64,15 +64,14 @@ class ATrainer(InFolder):
             self.trainer(amp=True)
 
     @unittest.skipUnless(hasattr(torch.amp, "GradScaler"), "needs PyTorch 2.3: before, only a GPU can scale gradients")
-    def test_in_mixed_precision_takes_about_the_same_steps(self) -> None:
-        _, whole = self.take(10, clip=1.0)
+    def test_in_mixed_precision_learns_too(self) -> None:
+        _, whole = self.take(1, clip=1.0)
         with mock.patch("facenet_training.trainer.gradient_scaler", lambda device: torch.amp.GradScaler(device.type)):
-            trainer, mixed = self.take(10, clip=1.0, amp=True)
+            trainer, mixed = self.take(40, clip=1.0, amp=True, learning_rate=3e-3)
             again, _ = self.trainer(amp=True)
         self.assertNotEqual(whole[0].cross_entropy, mixed[0].cross_entropy)
-        for a, b in zip(whole, mixed):
-            self.assertAlmostEqual(a.cross_entropy, b.cross_entropy, delta=0.3)
-        self.assertEqual(trainer.state().scaler["_growth_tracker"], 10)
+        self.assertAlmostEqual(whole[0].cross_entropy, mixed[0].cross_entropy, delta=0.05)
+        self.assertLess(sum(r.cross_entropy for r in mixed[-5:]), 0.7 * sum(r.cross_entropy for r in mixed[:5]))
         again.restore(trainer.state())
         self.assertEqual(again.state().scaler, trainer.state().scaler)
 
