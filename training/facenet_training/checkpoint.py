@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from facenet_training.files import write_atomically
+from facenet_training.files import save
 from facenet_training.problem import Problem
 from facenet_training.recipe import Recipe
 from facenet_training.trainer import TrainerState
@@ -55,7 +55,7 @@ class Checkpoint:
             "scaler": self.state.scaler,
         }
         content = {"about": json.dumps(about), "network": self.state.network, "optimizer": self.state.optimizer}
-        write_atomically(path, lambda file: torch.save(content, file))
+        save(content, path)
 
 
 def load(path: Path) -> Checkpoint:

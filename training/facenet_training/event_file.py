@@ -51,8 +51,10 @@ class EventFile:
 
     def close(self) -> None:
         """Flushes, and ends it."""
-        self.flush()
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            raise Problem(f"{self.path}: cannot be written: {error.strerror}", os.EX_IOERR) from error
 
     def _append(self, step: int, what: bytes) -> None:
         event = _field(1, FIXED64, struct.pack("<d", self._clock())) + _field(2, VARINT, _varint(step)) + what

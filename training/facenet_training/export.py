@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from facenet_training.checkpoint import Checkpoint
-from facenet_training.files import write_atomically
+from facenet_training.files import save
 from facenet_training.models.facenet import FAMILIES
 from facenet_training.problem import Problem
 
@@ -27,8 +27,7 @@ def export(checkpoint: Checkpoint, weights: Path, watchlistd: Path, force: bool)
         raise Problem(f"the run was at {size} x {size} pixels; watchlistd runs these networks at {SIZE}: --size {SIZE}")
     if weights.exists() and not force:
         raise Problem(f"{weights}: is there already; --force writes over it", os.EX_CANTCREAT)
-    state = inference_state(checkpoint)
-    write_atomically(weights, lambda file: torch.save(state, file))
+    save(inference_state(checkpoint), weights)
     family = FAMILIES[checkpoint.recipe.backbone]
     command = [str(watchlistd), "models", "import", "--family", family, str(weights), *(["--force"] if force else [])]
     return _run(command)

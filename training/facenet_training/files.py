@@ -1,35 +1,40 @@
 """Files that are whole or not there."""
 
+import io
 import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import Any
+
+import torch
 
 from facenet_training.problem import Problem
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Has `write` fill a file beside `path`, syncs it, and renames it into place.
+def save(content: Any, path: Path) -> None:
+    """`torch.save`, whole or not at all.
 
-    A kill or a full disk leaves the file that was there before.
+    Through memory: where the disk is full, PyTorch 1.13 ends the whole process.
     """
-    beside = ""
+    serialised = io.BytesIO()
+    torch.save(content, serialised)
+    write(path, serialised.getbuffer())
+
+
+def write(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file beside `path`, syncs it, renames it into place. A kill or a full disk leaves what was there before."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            beside = file.name
-            write(file)
+        with open(beside, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
         _sync_folder(path.parent)
-    # PyTorch reports a full disk as a RuntimeError.
-    except (OSError, RuntimeError) as error:
-        raise Problem(f"{path}: cannot be written: {error}", os.EX_CANTCREAT) from error
+    except OSError as error:
+        raise Problem(f"{path}: cannot be written: {error.strerror}", os.EX_CANTCREAT) from error
     finally:
-        if beside and os.path.exists(beside):
-            os.unlink(beside)
+        beside.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

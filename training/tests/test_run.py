@@ -1,17 +1,18 @@
 import dataclasses
 import os
+import resource
 import shutil
-from typing import IO
 from unittest import mock
 
 import torch
 
 from facenet_training import checkpoint
+from facenet_training.checkpoint import Checkpoint
 from facenet_training.data import folders
-from facenet_training.files import write_atomically
 from facenet_training.problem import Problem
 from facenet_training.recipe import Recipe
 from facenet_training.run import Run, Setting, prepare_output
+from facenet_training.trainer import TrainerState
 from tests.support import InFolder, draw_people
 from tests.test_event_file import fields, records
 
@@ -29,7 +30,7 @@ class ARun(InFolder):
         return Run(recipe, self.people, None, setting)
 
     def logged(self, name: str) -> dict[tuple[int, str], float]:
-        """All scalars of a run by step and tag, as TensorBoard has them: a session's start takes back what it begins with."""
+        """All scalars of a run by step and tag, as TensorBoard shows them: a session takes back what it begins with."""
         found: dict[tuple[int, str], float] = {}
         for path in sorted((self.folder / name).glob("events*")):
             for event in map(dict, map(fields, records(path.read_bytes()))):
@@ -122,19 +123,17 @@ class Checkpoints(InFolder):
 
     def test_are_there_whole_or_not_at_all(self) -> None:
         path = self.folder / "last.pth"
-
-        def writes(file: IO[bytes]) -> None:
-            file.write(b"first")
-
-        def fails(file: IO[bytes]) -> None:
-            file.write(b"second")
-            raise OSError(28, "No space left on device")
-
-        write_atomically(path, writes)
-
-        with self.assertRaisesRegex(Problem, "last.pth: cannot be written: .*No space left"):
-            write_atomically(path, fails)
-        self.assertEqual(path.read_bytes(), b"first")
+        state = TrainerState({"weight": torch.ones(1000)}, {}, {}, 7)
+        Checkpoint(RECIPE, 5, "", 1, 0.5, state).save(path)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        try:
+            with self.assertRaisesRegex(Problem, "last.pth: cannot be written: File too large"):
+                Checkpoint(RECIPE, 5, "", 2, 0.5, state).save(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        stored = checkpoint.load(path)
+        self.assertEqual((stored.epoch, stored.best, stored.recipe, stored.state.step), (1, 0.5, RECIPE, 7))
         self.assertEqual([p.name for p in self.folder.iterdir()], ["last.pth"])
 
 
