@@ -78,19 +78,23 @@ class TheBootstrap(unittest.TestCase):
         self.assertGreaterEqual(sum(interval.low <= 0 <= interval.high for interval in intervals), 35)
 
     def test_weighs_a_person_drawn_twice_twice(self) -> None:
-        comparison = self.comparison(1, 0.5, people=4)
         weights = np.array([2.0, 0.0, 1.0, 1.0])
-        copies = [0, 0, 2, 3]
+        for seed in range(10):
+            comparison = self.comparison(seed, 0.5, people=4)
+            drawn = Gain(self.with_copies(comparison, [0, 0, 2, 3]), 0.1).of(np.ones(4))
+            self.assertAlmostEqual(Gain(comparison, 0.1).of(weights), drawn)
+
+    @staticmethod
+    def with_copies(comparison: Comparison, people: list[int]) -> Comparison:
+        """What it would be if these were the people; pairs of two copies of one person left out."""
         owners = np.repeat(np.arange(4), 5)
         table = np.full((20, 20, 2), np.nan)
         rows, columns = np.triu_indices(20, k=1)
         for i, similarity in enumerate((comparison.before, comparison.after)):
             table[rows, columns, i] = table[columns, rows, i] = similarity
-        pictures = [(copy, 5 * person + k) for copy, person in enumerate(copies) for k in range(5)]
-        # Of two copies of a person only the mated pairs within each count.
+        pictures = [(copy, 5 * person + k) for copy, person in enumerate(people) for k in range(5)]
         pairs = [(a, b) for i, a in enumerate(pictures) for b in pictures[:i]]
         pairs = [(a, b) for a, b in pairs if a[0] == b[0] or owners[a[1]] != owners[b[1]]]
         first, second = (np.array([pair[side][0] for pair in pairs]) for side in (0, 1))
         scores = np.array([table[a[1], b[1]] for a, b in pairs])
-        drawn = Gain(Comparison(first, second, scores[:, 0], scores[:, 1]), 0.1).of(np.ones(4))
-        self.assertAlmostEqual(Gain(comparison, 0.1).of(weights), drawn)
+        return Comparison(first, second, scores[:, 0], scores[:, 1])
