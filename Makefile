@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery torch-fixture lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery torch-fixture training-test training-demo lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,17 @@ bulk-gallery: setup ## enrolment of 10,000 pictures, killed twenty times
 
 torch-fixture: ## what PyTorch answers, for the tests of `models import`; needs Debian's python3-torch
 	/usr/bin/python3 -B tests/torch/fixture.py
+
+# Debian's, with python3-torch and python3-pil; or that of an environment with PyTorch. One thread: on a machine that is busy, several
+# of a small network's wait for each other without end.
+TRAINING_PYTHON ?= /usr/bin/python3
+
+training-test: ## the trainer's tests; needs PyTorch and Pillow (training/README.md)
+	cd training && OMP_NUM_THREADS=1 $(TRAINING_PYTHON) -B -m unittest -b
+
+training-demo: ## does training help with other people? DATA=FOLDER with a folder of pictures for each person; some twenty minutes
+	@test -n "$(DATA)" || { echo "name a folder of people: make training-demo DATA=FOLDER"; exit 64; }
+	cd training && $(TRAINING_PYTHON) -B -m facenet_training demonstrate "$(abspath $(DATA))" $(ARGS)
 
 lint: ## formatting, clippy, dependencies' licences and sources
 	@scripts/setup $(SETUP_FLAGS) --tools
