@@ -27,14 +27,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the percentiles 2.5 and 97.5 of its bootstrap."""
+    """A mean and the percentiles 2.5 and 97.5 of its bootstrap; as text two columns of a Markdown table."""
 
     mean: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.mean:+.3f} | {self.low:+.3f} to {self.high:+.3f}"
 
 
 class Gain:

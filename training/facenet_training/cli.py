@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from facenet_training import checkpoint, lfw
+from facenet_training import demonstrate as demonstration
 from facenet_training.data import folders
-from facenet_training.demonstrate import demonstrate
 from facenet_training.evaluation import Pairs, all_pairs
 from facenet_training.export import export
 from facenet_training.loss import MININGS
@@ -75,7 +75,8 @@ def _export(options: argparse.Namespace) -> None:
 
 def _demonstrate(options: argparse.Namespace) -> None:
     asked = {key: value for key, value in vars(options).items() if key in RECIPE_KEYS}
-    print(demonstrate(folders.read(options.data), Recipe(**asked), options.seeds, options.jobs))
+    recipe = dataclasses.replace(demonstration.RECIPE, **asked)
+    print(demonstration.demonstrate(folders.read(options.data), recipe, options.seeds, options.jobs))
 
 
 def _lfw(options: argparse.Namespace) -> Pairs | None:
@@ -116,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("data", type=Path, metavar="DATA")
     train.add_argument("--output", type=Path, default=Path("run"), help="checkpoints and the event file [%(default)s]")
     train.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pth, with its recipe")
-    _add_recipe(train)
+    _add_recipe(train, Recipe())
     _add_measuring(train)
     train.set_defaults(command=_train)
 
@@ -135,16 +136,14 @@ def _parser() -> argparse.ArgumentParser:
 
     demonstrate_ = commands.add_parser("demonstrate", help="gain on held-out people, against shuffled labels")
     demonstrate_.add_argument("data", type=Path, metavar="DATA")
-    demonstrate_.add_argument("--seeds", type=int, default=5, help="[%(default)s]")
+    demonstrate_.add_argument("--seeds", type=int, default=5, help="how many, from --seed on [%(default)s]")
     demonstrate_.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at once [%(default)s]")
-    _add_recipe(demonstrate_)
+    _add_recipe(demonstrate_, demonstration.RECIPE)
     demonstrate_.set_defaults(command=_demonstrate, threads=None)
     return parser
 
 
-def _add_recipe(parser: argparse.ArgumentParser) -> None:
-    usual = Recipe()
-
+def _add_recipe(parser: argparse.ArgumentParser, usual: Recipe) -> None:
     def add(key: str, help: str, **how: Any) -> None:
         value = getattr(usual, key)
         # Left out where it is not given: a resumed run takes the stored one.
@@ -157,8 +156,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     add("epochs", "times that about all pictures are shown", type=int)
     add("batch", "pictures a step, a multiple of 3", type=int)
     add("optimizer", "adam or sgd", choices=list(OPTIMIZERS))
-    add("learning_rate", "at its peak [adam 0.001, sgd 0.01]", type=float)
-    add("weight_decay", "[adam 0, sgd 0.0005]", type=float)
+    add("learning_rate", "at its peak; adam's 0.001 and sgd's 0.01 are usual", type=float)
+    add("weight_decay", "adam's 0 and sgd's 0.0005 are usual", type=float)
     add("warm_up", "part of the run in which the learning rate rises", type=float)
     add("margin", "of the triplet loss", type=float)
     add("mining", "which triplets of a batch count", choices=list(MININGS))

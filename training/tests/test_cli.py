@@ -61,7 +61,7 @@ class TheCommandLine(InFolder):
         )  # fmt: skip
         self.assertEqual(status, os.EX_OK)
         self.assertRegex(out, r"\| 1 \| [01]\.\d{3} \| [01]\.\d{3} \| [01]\.\d{3} \| [01]\.\d{3} \|")
-        self.assertRegex(out, r"\| trained \| [+-]0\.\d{3} \[")
+        self.assertRegex(out, r"\| trained, over shuffled labels \| [+-]0\.\d{3} \| [+-][01]\.\d{3} to [+-][01]\.\d{3} \|")
 
     def test_says_what_is_wrong_in_a_line(self) -> None:
         cases = [
