@@ -1,13 +1,11 @@
 //! Open-set identification: searches of people who are enrolled, and of people who are not.
 //!
 //! ```text
-//!  templates ─▶ exact index ─▶ for each probe: each identity's best score ─┬ mated: own score and its rank
-//!                                                                        └ non-mated: the highest score
+//!  templates ─▶ exact index ─▶ for each look: each identity's score ─┬ mated: own score and its rank
+//!  (a look: one probe, or several as one)                            └ non-mated: the highest score
 //!  FPIR(N, T): non-mated probes whose highest score reaches T
 //!  FNIR(N, R, T): mated probes whose own identity is not among the R best, or under T
 //! ```
-
-use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -15,15 +13,14 @@ use super::Failures;
 use super::acquire::{Acquisition, Template};
 use super::bootstrap::{PeopleTrial, intervals};
 use super::claim::{Claim, Target};
+use super::enrolled::Enrolled;
 use super::interval::{Interval, Share};
+use super::looks::{Fusing, Look, fuse, looks};
 use super::partition::Partition;
 use super::quality::{self, Bin, Probe};
 use super::roc::Roc;
 use super::verify::{InUse, OperatingPoint};
 use crate::base::error::Result;
-use crate::err;
-use crate::index::exact::Exact;
-use crate::index::{Index, Rows};
 use crate::types::embedding::Embedding;
 
 /// False positive identification rates at which misses are reported.
@@ -44,6 +41,12 @@ pub struct Settings {
     pub failures: Failures,
     /// The threshold that is in use, -1 to 1.
     pub threshold: f32,
+    /// Pictures of one person that make one search, as the shots of a track do. At least 1.
+    pub shots: usize,
+    /// How they are made one.
+    pub fusing: Fusing,
+    /// Templates whose mean makes an identity's score: its best ones. At least 1.
+    pub best_templates: usize,
     /// R of FNIR(N, R, T): among how many of the best the own identity has to be. At least 1.
     pub rank: usize,
     /// Draws of the bootstrap over people; 0: none.
@@ -85,7 +88,7 @@ pub struct Identification {
     pub mated: u64,
     /// Searches of other people that could be made.
     pub non_mated: u64,
-    /// Probes without a template: failures to acquire.
+    /// Probes without a template, of several pictures none: failures to acquire.
     pub failed_to_acquire: Share,
     /// Mated searches with the own identity in the first place, whatever the score: 1 - FNIR(N, 1, -1).
     pub rank_1: Share,
@@ -175,14 +178,18 @@ impl Identification {
         let template = |place: &(u32, u32)| of(*place).and_then(Acquisition::template);
         let enrolled: Vec<(u32, &Embedding)> =
             parts.templates.iter().filter_map(|p| Some((p.0, &template(p)?.embedding))).collect();
-        let gallery = Gallery::of(&enrolled)?;
-        let both = parts.mated.iter().map(|p| (p, true)).chain(parts.non_mated.iter().map(|p| (p, false)));
-        let probes: Vec<(Search, Option<&Template>)> = both
-            .map(|(place, mated)| {
-                let probe = template(place);
+        let gallery = Enrolled::of(&enrolled, settings.best_templates)?;
+        let looks =
+            |pictures, mated| looks(pictures, settings.shots).into_iter().map(move |own| (own, mated));
+        let probes: Vec<(Search, Option<Look>)> = looks(&parts.mated, true)
+            .chain(looks(&parts.non_mated, false))
+            .filter_map(|(own, mated)| {
+                let person = own.first()?.0;
+                let shots: Vec<&Template> = own.iter().filter_map(template).collect();
+                let probe = fuse(&shots, settings.fusing);
                 let found =
-                    probe.and_then(|probe| gallery.search(&probe.embedding, mated.then_some(place.0)));
-                (Search { person: place.0, mated, found }, probe)
+                    probe.as_ref().and_then(|p| gallery.search(&p.embedding, mated.then_some(person)));
+                Some((Search { person, mated, found }, probe))
             })
             .collect();
         let searches: Vec<Search> = probes.iter().map(|(search, _)| *search).collect();
@@ -209,49 +216,6 @@ impl Identification {
     /// The curve: false positive identification rate against 1 - FNIR.
     pub fn det(&self) -> &Roc {
         &self.det
-    }
-}
-
-/// Who is enrolled.
-struct Gallery {
-    index: Exact,
-    /// Whose each row is.
-    owners: Vec<u32>,
-    identities: usize,
-}
-
-impl Gallery {
-    fn of(enrolled: &[(u32, &Embedding)]) -> Result<Self> {
-        let Some((_, first)) = enrolled.first() else {
-            return Err(err!(Data, "no picture that was to be enrolled gave a template"));
-        };
-        let mut rows = Rows::with_capacity(first.model(), first.dimension(), enrolled.len())?;
-        enrolled.iter().try_for_each(|(_, template)| rows.push(template))?;
-        let owners: Vec<u32> = enrolled.iter().map(|(person, _)| *person).collect();
-        let identities = owners.iter().collect::<HashSet<_>>().len();
-        Ok(Self { index: Exact::new(rows), owners, identities })
-    }
-
-    /// Of somebody who is enrolled the own score and rank, of anybody else the highest score. `None`, where the own identity has no
-    /// template.
-    fn search(&self, probe: &Embedding, own: Option<u32>) -> Option<Found> {
-        let Some(own) = own else {
-            return self.index.search(probe, 1).first().map(|hit| Found { score: hit.score, rank: 1 });
-        };
-        if !self.owners.contains(&own) {
-            return None;
-        }
-        // Best first, so that an identity's first row has its score.
-        let hits = self.index.search(probe, self.owners.len());
-        let owner = |row: u32| self.owners.get(row as usize).copied();
-        let score = hits.iter().find(|hit| owner(hit.row) == Some(own))?.score;
-        let others: HashSet<u32> = hits
-            .iter()
-            .take_while(|hit| hit.score >= score)
-            .filter_map(|hit| owner(hit.row))
-            .filter(|other| *other != own)
-            .collect();
-        Some(Found { score, rank: others.len() + 1 })
     }
 }
 
@@ -294,12 +258,12 @@ fn hits(searches: &[Search], rank: usize, failures: Failures) -> Share {
 }
 
 /// The probes that searched, judged by the threshold in use.
-fn measured(probes: &[(Search, Option<&Template>)], settings: &Settings) -> Vec<Probe> {
-    let judge = |(search, probe): &(Search, Option<&Template>)| {
+fn measured(probes: &[(Search, Option<Look>)], settings: &Settings) -> Vec<Probe> {
+    let judge = |(search, probe): &(Search, Option<Look>)| {
         let score = search.found?.score;
         let reaches = counted(search, settings.rank).is_some_and(|score| score >= settings.threshold);
         Some(Probe {
-            measured: (*probe)?.measured,
+            measured: probe.as_ref()?.measured,
             mated: search.mated,
             score,
             wrong: search.mated != reaches,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::common::{CommonArgs, Document};
 use super::setup::Setup;
 use super::tables;
+use crate::bail;
 use crate::base::durable;
 use crate::base::error::Result;
 use crate::cli::console::Console;
@@ -16,6 +17,7 @@ use crate::cli::table::{self, Column};
 use crate::eval::Failures;
 use crate::eval::acquire::Acquisition;
 use crate::eval::identify::{Identification, SearchPoint, Settings};
+use crate::eval::looks::Fusing;
 use crate::eval::partition::{Division, divide};
 use crate::eval::protocol::People;
 use crate::eval::quality::Bin;
@@ -36,11 +38,41 @@ pub struct IdentifyArgs {
     /// R of FNIR(N, R, T): among how many of the best candidates the right one has to be.
     #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rank: u32,
+    /// Search with N pictures of a person at a time, as with the shots of a track.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
+    shots: u32,
+    /// How several shots are searched as one.
+    #[arg(long, value_enum, default_value_t = Fuse::Quality)]
+    fuse: Fuse,
+    /// An identity's score is the mean of its K best templates'; the daemon's is the best one's.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    best_templates: u32,
     /// Write the DET curve there (.svg).
     #[arg(long, value_name = "FILE")]
     det: Option<PathBuf>,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+/// [`Fusing`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fuse {
+    /// The shot of the best quality alone; of shots without a quality score the sharpest.
+    Best,
+    /// The mean of all.
+    Mean,
+    /// The mean, each weighted by its quality score, as the daemon does it.
+    Quality,
+}
+
+impl From<Fuse> for Fusing {
+    fn from(fuse: Fuse) -> Self {
+        match fuse {
+            Fuse::Best => Self::Best,
+            Fuse::Mean => Self::Mean,
+            Fuse::Quality => Self::Quality,
+        }
+    }
 }
 
 fn part(text: &str) -> std::result::Result<f64, String> {
@@ -54,6 +86,9 @@ struct Divided {
     people: usize,
     enrol_share: f64,
     templates_per_person: u32,
+    shots: u32,
+    fuse: Fusing,
+    best_templates: u32,
     rank: u32,
     failures: Failures,
     seed: u64,
@@ -66,6 +101,12 @@ struct Divided {
 /// A folder or a target that is wrong, models that are not there; `Temporary`, when it was stopped.
 pub fn run(args: &IdentifyArgs) -> Result<ExitCode> {
     let common = &args.common;
+    if args.shots > 1 && args.fuse == Fuse::Quality && common.aligned {
+        bail!(
+            Usage,
+            "--fuse quality: aligned crops have no quality score; leave --aligned out, or take --fuse mean or best"
+        );
+    }
     common.check_targets("--det", args.det.as_deref())?;
     let mut console = Console::of_process(false);
     let people = People::read(&common.folder)?;
@@ -86,6 +127,9 @@ pub fn run(args: &IdentifyArgs) -> Result<ExitCode> {
     let settings = Settings {
         failures: common.failures.into(),
         threshold: setup.threshold(),
+        shots: args.shots as usize,
+        fusing: args.fuse.into(),
+        best_templates: args.best_templates as usize,
         rank: args.rank as usize,
         repeats: common.bootstrap as usize,
         seed: common.seed,
@@ -95,6 +139,9 @@ pub fn run(args: &IdentifyArgs) -> Result<ExitCode> {
         people: people.people.len(),
         enrol_share: args.enrol_share,
         templates_per_person: args.templates_per_person,
+        shots: args.shots,
+        fuse: args.fuse.into(),
+        best_templates: args.best_templates,
         rank: args.rank,
         failures: settings.failures,
         seed: common.seed,

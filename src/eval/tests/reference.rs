@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::eval::Failures;
 use crate::eval::acquire::{Acquisition, Failure, Template};
 use crate::eval::identify::{self, Identification};
+use crate::eval::looks::Fusing;
 use crate::eval::partition::{Division, divide};
 use crate::eval::protocol::{Picture, Protocol, Trial};
 use crate::eval::quality::Measured;
@@ -138,7 +139,16 @@ fn an_identification_gives_numpys_figures() {
     let of = |(person, picture): (u32, u32)| templates.get(person as usize)?.get(picture as usize);
     for (failures, name) in BOTH {
         for rank in [1, 3] {
-            let settings = identify::Settings { failures, threshold: 0.75, rank, repeats: 10, seed: 1 };
+            let settings = identify::Settings {
+                failures,
+                threshold: 0.75,
+                shots: 1,
+                fusing: Fusing::Quality,
+                best_templates: 1,
+                rank,
+                repeats: 10,
+                seed: 1,
+            };
             let got = Identification::of(&parts, CROWD, of, &settings).expect("a gallery");
             let name = format!("{name}_{rank}");
             same(&json(&got), &figures["identification"][&name], &name);
