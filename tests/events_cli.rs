@@ -20,7 +20,7 @@ use watchlistd::gallery::crypt::Key;
 use watchlistd::gallery::keyring::KeyRing;
 use watchlistd::gallery::master::KeySource;
 use watchlistd::stats::Stats;
-use watchlistd::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use watchlistd::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use watchlistd::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use watchlistd::types::matching::{IndexKind, Publish};
 
@@ -248,6 +248,8 @@ fn recognized(
         margin: Some(0.23),
         threshold: 0.42,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked::default(),
+        looked: Duration::ZERO,
         shots: 3,
         agreeing: 3,
         quality: Some(0.87),

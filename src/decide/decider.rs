@@ -16,10 +16,11 @@ use crate::types::matching::{IndexKind, Match};
 use super::evidence::{Evidence, MAX_KEPT, Search, Shot, Weighing};
 use super::judge::{Outcome, fair, judge};
 use super::lists::Rules;
+use super::places::Places;
 use super::presence::Arrival;
 use super::publish::Said;
 use super::threshold::Thresholds;
-use super::visits::Visits;
+use super::visits::{Key, Visits};
 
 /// Most live tracks of all cameras together. Beyond it the one that was heard of longest ago is ended.
 pub const MAX_TRACKS: usize = 4096;
@@ -43,6 +44,8 @@ pub struct Gallery {
 /// What a track says now.
 #[derive(Debug)]
 pub(super) struct Standing {
+    /// Its visit. It stays the same when the configuration gives the camera another place.
+    pub(super) key: Key,
     pub(super) identity: IdentityId,
     /// The lists it is recognised for.
     pub(super) lists: Rules,
@@ -87,6 +90,7 @@ pub(super) struct Track {
 pub struct Decider {
     pub(super) rules: config::Decide,
     pub(super) thresholds: Thresholds,
+    pub(super) places: Places,
     pub(super) gallery: Gallery,
     pub(super) new_id: NewVisitId,
     pub(super) tracks: BTreeMap<TrackId, Track>,
@@ -109,6 +113,7 @@ impl Decider {
         Self {
             rules,
             thresholds,
+            places: Places::default(),
             gallery,
             new_id,
             tracks: BTreeMap::new(),
@@ -118,6 +123,11 @@ impl Decider {
             calls: 0,
             latest: None,
         }
+    }
+
+    /// Which cameras belong together, for visits that begin from now on.
+    pub fn set_places(&mut self, places: Places) {
+        self.places = places;
     }
 
     /// Live tracks and visits remembered, for metrics.

@@ -51,8 +51,10 @@ pub(super) fn judge(
     let held = held.filter(|(identity, _)| *identity == best.identity).map(|(_, lists)| lists);
     match glance(fused, rules.margin, base, held) {
         Glance::Somebody(lists) => {
-            let agreeing = evidence.agreeing(best.identity);
-            let stage = if agreeing >= rules.confirm.max(1) { Stage::Confirmed } else { Stage::Preliminary };
+            // One that is held without the margin stays what it was: of two who look alike nobody is newly sure.
+            let sure =
+                evidence.agreeing(best.identity) >= rules.confirm.max(1) && fused.margin() >= rules.margin;
+            let stage = if sure { Stage::Confirmed } else { Stage::Preliminary };
             Outcome::Recognized { identity: best.identity, lists, stage }
         }
         Glance::Ambiguous => Outcome::Ambiguous,

@@ -22,7 +22,8 @@
 //! - **The final verdict depends on the shots and not on their order** (for one gallery and one policy). While
 //!   the track lives, a recognition is kept down to [`HYSTERESIS`] under the threshold, so that it does not flicker; at
 //!   the end the threshold holds strictly.
-//! - **One visit is one identity at one camera, and one event for each stage.** A new track of the identity that is
+//! - **One visit is one identity at one place, and one event for each stage.** A place is a camera, or all cameras that the
+//!   configuration gives the same `place`. A new track of the identity that is
 //!   recognised while another is live or within `cooldown` of its last sighting continues the visit and says nothing
 //!   again. Only a track that has said something else before (`unknown`, or a recognition that it withdrew) says who
 //!   it is all the same, under a visit id of its own.
@@ -45,6 +46,7 @@ mod decider;
 mod evidence;
 mod judge;
 pub mod lists;
+mod places;
 mod presence;
 mod publish;
 mod threshold;
@@ -56,4 +58,5 @@ mod tests;
 pub use decider::{Decider, Gallery, MAX_TRACKS, NewVisitId};
 pub use evidence::{MAX_KEPT, Shot};
 pub use judge::{AGREE_SLACK, Glance, HYSTERESIS, at_a_glance};
+pub use places::Places;
 pub use threshold::{Threshold, Thresholds};

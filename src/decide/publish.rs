@@ -12,7 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::base::clock::Moment;
-use crate::types::decision::{Decision, Notice, Stage, Verdict};
+use crate::config;
+use crate::types::decision::{Asked, Decision, Notice, Stage, Verdict};
 use crate::types::ids::{IdentityId, TrackId};
 use crate::types::matching::{ListRule, Match, Publish};
 
@@ -100,19 +101,19 @@ impl Decider {
             None if track.spoken => Some(track.own.take().unwrap_or_else(&mut self.new_id)),
             unknown => unknown,
         };
-        let key: Key = (id.camera.clone(), identity);
+        let key: Key = (self.places.of(&id.camera), identity);
         let (visit, corrects) = match self.visits.ongoing(&key, now, self.rules.cooldown) {
             Some(visit) => {
                 visit.live.push(id.clone());
                 (own.unwrap_or(visit.id), own.is_some())
             }
             None => {
-                let visit = self.visits.open(key, own.unwrap_or_else(&mut self.new_id), now);
+                let visit = self.visits.open(key.clone(), own.unwrap_or_else(&mut self.new_id), now);
                 visit.live.push(id.clone());
                 (visit.id, false)
             }
         };
-        track.standing = Some(Standing { identity, lists, stage, visit, corrects, said: None });
+        track.standing = Some(Standing { key, identity, lists, stage, visit, corrects, said: None });
     }
 
     /// A visit of which nothing was said yet gets the id that its speaker appeared with, if that one has said nothing either: so
@@ -125,7 +126,7 @@ impl Decider {
         if track.evidence.candidate(standing.identity).is_none() {
             return;
         }
-        let key: Key = (id.camera.clone(), standing.identity);
+        let key = standing.key.clone();
         let Some(visit) = self.visits.get_mut(&key).filter(|visit| visit.said.is_none()) else { return };
         let corrects = |track: &Track| track.standing.as_ref().is_some_and(|standing| standing.corrects);
         let heard =
@@ -152,7 +153,7 @@ impl Decider {
         let Some(track) = self.tracks.get(id) else { return };
         let Some(standing) = track.standing.as_ref() else { return };
         let Some(found) = track.evidence.candidate(standing.identity) else { return };
-        let key: Key = (id.camera.clone(), standing.identity);
+        let key = standing.key.clone();
         let (visit_id, corrects) = (standing.visit, standing.corrects);
         let before = if corrects {
             standing.said.as_ref()
@@ -188,7 +189,7 @@ impl Decider {
     fn withdraw(&mut self, id: &TrackId, now: Moment, out: &mut Vec<Notice>) {
         let Some(track) = self.tracks.get(id) else { return };
         let Some(standing) = track.standing.as_ref() else { return };
-        let (identity, visit) = (standing.identity, standing.visit);
+        let (key, identity, visit) = (standing.key.clone(), standing.identity, standing.visit);
         let (silent, corrects) = (standing.said.is_none(), standing.corrects);
         if !silent {
             let found = track.evidence.candidate(identity);
@@ -206,7 +207,6 @@ impl Decider {
         if let Some(track) = self.tracks.get_mut(id) {
             track.standing = None;
         }
-        let key: Key = (id.camera.clone(), identity);
         let others = self.visits.remove(&key).into_iter().filter(|live| live != id).collect();
         self.reopen(key, others, now, out);
     }
@@ -214,7 +214,7 @@ impl Decider {
     /// Takes the track out of its visit; the next one may have something to say.
     pub(super) fn leave(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Notice>) {
         let Some(standing) = self.tracks.get_mut(id).and_then(|t| t.standing.take()) else { return };
-        let key: Key = (id.camera.clone(), standing.identity);
+        let key = standing.key;
         self.visits.leave(&key, id, last_seen);
         if let Some(next) = self.visits.get_mut(&key).and_then(|visit| speaker(&self.tracks, &visit.live)) {
             self.speak(&next, last_seen, out);
@@ -283,6 +283,8 @@ impl Decider {
             margin: score.map(|(_, margin)| margin),
             threshold: threshold.value,
             threshold_origin: threshold.origin,
+            asked: asked(&self.rules),
+            looked: evidence.looked(),
             shots: evidence.shots(),
             agreeing,
             quality,
@@ -295,6 +297,15 @@ impl Decider {
         };
         self.tracks.get_mut(id)?.note_word(&decision);
         Some(Notice::Decided(Box::new(decision)))
+    }
+}
+
+fn asked(rules: &config::Decide) -> Asked {
+    Asked {
+        margin: rules.margin,
+        confirm: rules.confirm.max(1),
+        fair_shots: rules.fair_shots.max(1),
+        fair_look: rules.fair_look,
     }
 }
 

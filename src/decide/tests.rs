@@ -17,6 +17,7 @@ use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{Candidate, IndexKind, ListRule, Match, Publish};
 
 mod lists;
+mod places;
 mod presence;
 mod properties;
 mod rules;

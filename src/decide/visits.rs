@@ -1,4 +1,4 @@
-//! Visits: one identity at one camera, over as many tracks as it takes.
+//! Visits: one identity at one place (a camera, or several that belong together), over as many tracks as it takes.
 //!
 //! ```text
 //!   track 1  ├────────┤ last sighting
@@ -12,15 +12,16 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::base::clock::Moment;
-use crate::types::ids::{CameraId, IdentityId, TrackId};
+use crate::types::ids::{IdentityId, TrackId};
 
+use super::places::Place;
 use super::publish::Said;
 
 /// Most visits remembered. Beyond it the one that ended first is forgotten, and would be published anew.
 const MAX_VISITS: usize = 65_536;
 
-/// One identity at one camera.
-pub(super) type Key = (CameraId, IdentityId);
+/// One identity at one place.
+pub(super) type Key = (Place, IdentityId);
 
 /// A visit that goes on, or whose cool-down does.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use uuid::{ContextV7, Uuid};
 
 use super::own::source_of_daemon;
 use super::schema::{
-    Area, AtCamera, CameraData, DATA_SCHEMA, Data, DecisionName, Event, EventType, Identity, SCHEMA,
-    Sighting, Who,
+    Area, AskedFor, AtCamera, CameraData, DATA_SCHEMA, Data, DecisionName, Event, EventType, Identity,
+    SCHEMA, Sighting, Who,
 };
 use crate::base::clock::Moment;
 use crate::source::{SourceError, StreamInfo};
 use crate::stats::CameraState;
-use crate::types::decision::{Decision, Stage, Undecided, Verdict, Word};
+use crate::types::decision::{Asked, Decision, Stage, Undecided, Verdict, Word};
 use crate::types::face::Refusal;
 use crate::types::geometry::Rect;
 use crate::types::ids::{CameraId, TrackId};
@@ -115,6 +115,8 @@ impl EventMaker {
             margin: decision.margin.map(|m| rounded(m, 4)),
             threshold: rounded(decision.threshold, 4),
             threshold_origin: decision.threshold_origin,
+            asked: Some(asked(&decision.asked)),
+            looked_ms: Some(millis(decision.looked)),
             shots: decision.shots,
             agreeing: decision.agreeing,
             quality: decision.quality.map(|q| rounded(q, 2)),
@@ -252,6 +254,15 @@ fn rounded(value: f32, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
     let value = (f64::from(value) * scale).round() / scale;
     if value.is_finite() { value + 0.0 } else { 0.0 }
+}
+
+fn asked(asked: &Asked) -> AskedFor {
+    AskedFor {
+        margin: rounded(asked.margin, 4),
+        confirm: asked.confirm,
+        fair_shots: asked.fair_shots,
+        fair_look_ms: millis(asked.fair_look),
+    }
 }
 
 pub(super) fn area(rect: Rect) -> Area {

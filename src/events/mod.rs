@@ -12,6 +12,7 @@
 pub mod cloud;
 mod counted;
 pub mod desk;
+pub mod explain;
 mod json_schema;
 pub mod log;
 mod maker;
@@ -34,6 +35,6 @@ pub use own::{
 };
 pub use presence::{AppearedData, LeftData};
 pub use schema::{
-    Area, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting,
+    Area, AskedFor, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting,
     SnapshotRef, Who,
 };

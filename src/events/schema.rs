@@ -323,7 +323,7 @@ pub struct Sighting {
     pub at: AtCamera,
     /// The track, `CAMERA/EPOCH/NUMBER`.
     pub track: String,
-    /// Joins every event of one visit of one identity to one camera.
+    /// Joins every event of one visit of one identity to one camera, or to cameras that belong together.
     pub visit: Uuid,
     /// What was decided.
     pub decision: DecisionName,
@@ -349,6 +349,12 @@ pub struct Sighting {
     pub threshold: f64,
     /// Where it came from.
     pub threshold_origin: ThresholdOrigin,
+    /// What else the policy asked for. Absent from events of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedFor>,
+    /// From the first shot to the last, in milliseconds. Absent from events of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_ms: Option<u64>,
     /// Shots embedded so far.
     pub shots: u32,
     /// How many of them agree with the decision.
@@ -380,6 +386,19 @@ pub struct Sighting {
     pub published_at: Timestamp,
     /// From capture to publication in milliseconds, on a clock that never jumps.
     pub latency_ms: u64,
+}
+
+/// What the policy asked for beside the threshold when a decision was made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AskedFor {
+    /// Least distance to the second identity's score, four decimals (`decide.margin`).
+    pub margin: f64,
+    /// Shots that must agree before a recognition is confirmed (`decide.confirm`).
+    pub confirm: u32,
+    /// Shots before somebody may be called unknown (`decide.fair_shots`).
+    pub fair_shots: u32,
+    /// Milliseconds of looking before somebody may be called unknown (`decide.fair_look`).
+    pub fair_look_ms: u64,
 }
 
 /// A picture that was kept, to be fetched by its id by whoever may.

@@ -1,10 +1,12 @@
 //! Events for the tests of other modules.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Event, EventMaker};
 use crate::base::clock::Moment;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use crate::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Publish};
 
@@ -25,6 +27,8 @@ pub(crate) fn recognized(maker: &EventMaker, at: Moment) -> Event {
         margin: Some(0.23),
         threshold: 0.42,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked::default(),
+        looked: Duration::ZERO,
         shots: 3,
         agreeing: 3,
         quality: Some(0.87),

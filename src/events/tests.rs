@@ -13,7 +13,7 @@ use crate::base::clock::Moment;
 use crate::source::{Failure, SourceError, StreamInfo};
 use crate::stats::CameraState;
 use crate::types::decision::{
-    Appearance, Decision, Departure, Sight, Stage, ThresholdOrigin, Undecided, Verdict, Word,
+    Appearance, Asked, Decision, Departure, Sight, Stage, ThresholdOrigin, Undecided, Verdict, Word,
 };
 use crate::types::face::Refusal;
 use crate::types::geometry::{Rect, Size};
@@ -21,6 +21,7 @@ use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Publish};
 
 mod compatibility;
+mod explain;
 mod schema;
 
 const RUN: Uuid = Uuid::from_u128(0x0198_f3c2_7d00_7a10_8000_0000_0000_0001);
@@ -53,6 +54,8 @@ fn decision(verdict: Verdict) -> Decision {
         margin: Some(0.234_567),
         threshold: 0.42,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked { margin: 0.05, confirm: 2, fair_shots: 3, fair_look: Duration::from_secs(1) },
+        looked: Duration::from_millis(1300),
         shots: 3,
         agreeing: 3,
         quality: Some(0.876),

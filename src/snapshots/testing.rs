@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::cut::{Part, Picture};
 use crate::base::clock::Moment;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use crate::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use crate::types::frame::RgbImage;
 use crate::types::geometry::{Rect, Size};
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
@@ -45,6 +45,8 @@ pub fn decision(verdict: Verdict) -> Decision {
         margin: Some(0.3),
         threshold: 0.4,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked::default(),
+        looked: Duration::ZERO,
         shots: 3,
         agreeing: 3,
         quality: Some(0.8),

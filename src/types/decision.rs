@@ -1,6 +1,7 @@
 //! What is decided about a track.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,12 +77,25 @@ pub enum ThresholdOrigin {
     Model,
 }
 
+/// What the policy asks for beside the threshold, as it was when a decision was made.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Asked {
+    /// Least distance to the second identity's score.
+    pub margin: f32,
+    /// Shots that must agree before a recognition is confirmed.
+    pub confirm: u32,
+    /// Shots before a track may be called unknown ...
+    pub fair_shots: u32,
+    /// ... and time it must have been looked at.
+    pub fair_look: Duration,
+}
+
 /// A decision with everything needed to say why it was made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The track.
     pub track: TrackId,
-    /// Joins every event of one visit of one identity to one camera.
+    /// Joins every event of one visit of one identity to one camera, or to cameras that belong together.
     pub visit: uuid::Uuid,
     /// What was decided.
     pub verdict: Verdict,
@@ -99,6 +113,10 @@ pub struct Decision {
     pub threshold: f32,
     /// Where it came from.
     pub threshold_origin: ThresholdOrigin,
+    /// What else was asked for.
+    pub asked: Asked,
+    /// From the first shot to the last.
+    pub looked: Duration,
     /// Shots embedded so far, and how many of them agree with the verdict.
     pub shots: u32,
     /// See `shots`.

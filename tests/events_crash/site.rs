@@ -11,7 +11,7 @@ use watchlistd::events::log::{EventLog, Options, Ring, Rules, SinkPlace};
 use watchlistd::events::{CameraChange, Event, EventMaker, Ids};
 use watchlistd::gallery::crypt::Key;
 use watchlistd::stats::{CameraState, Stats};
-use watchlistd::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use watchlistd::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use watchlistd::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use watchlistd::types::matching::{IndexKind, Publish};
 
@@ -111,6 +111,8 @@ impl Site {
             margin: Some(0.23),
             threshold: 0.42,
             threshold_origin: ThresholdOrigin::Model,
+            asked: Asked::default(),
+            looked: Duration::ZERO,
             shots: 3,
             agreeing: 3,
             quality: Some(0.87),

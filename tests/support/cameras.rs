@@ -33,6 +33,7 @@ pub fn camera(source: CameraSource) -> Camera {
         roi: None,
         masks: Vec::new(),
         threshold: None,
+        place: None,
     }
 }
 

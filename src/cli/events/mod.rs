@@ -5,11 +5,13 @@
 //!                                          │ pages, in order, with what is missing between them (gap.rs)
 //!                                          ├─▶ lines of a table (words.rs) or the events' own JSON: tail.rs, show.rs
 //!                                          ├─▶ a file, as large as it gets: export.rs, cells.rs
+//!                                          ├─▶ one decision in words: explain.rs (`watchlistd explain`)
 //!                                          └─▶ verify.rs, sinks.rs
 //! ```
 
 mod cells;
 mod desk;
+mod explain;
 mod export;
 mod filter;
 mod gap;
@@ -31,6 +33,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use self::desk::Asking;
+pub use self::explain::{ExplainArgs, run as run_explain};
 use super::console::Console;
 use super::desk::DeskArgs;
 use super::{context, output};
@@ -147,15 +150,19 @@ pub fn run(args: EventsArgs) -> Result<ExitCode> {
     if matches!(command, EventsCommand::Snapshot(_)) && from.log.is_some() {
         bail!(Usage, "--log: snapshots are not in the event log; leave it out");
     }
+    command.carry_out(&mut session(from)?)
+}
+
+/// Nothing is opened before a command asks.
+fn session(from: From) -> Result<Session> {
     let config = context::load_for_tools(&from.desk.config)?;
-    let mut session = Session {
+    Ok(Session {
         desk: from.desk.clone(),
         console: Console::of_process(from.desk.json),
         copy: from.log.is_some(),
         maker: EventMaker::new(&config.events.source, Uuid::now_v7(), Ids::random()),
         open: Box::new(move || desk::open(&config, from.log.as_deref(), from.desk.key_file.as_deref())),
-    };
-    command.carry_out(&mut session)
+    })
 }
 
 impl EventsCommand {

@@ -28,12 +28,13 @@ pub(super) struct ShowArgs {
 
 /// Names an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
+pub(super) enum Which {
     Sequence(u64),
     Id(Uuid),
 }
 
-fn which(text: &str) -> Result<Which, String> {
+/// Reads the name of an event.
+pub(super) fn which(text: &str) -> Result<Which, String> {
     let number = text.parse().ok().filter(|number| *number > 0).map(Which::Sequence);
     let id = || Uuid::try_parse(text).ok().map(Which::Id);
     number.or_else(id).ok_or_else(|| "expected a number from 1, or an id (a UUID)".to_owned())
@@ -80,7 +81,18 @@ enum State {
 /// Runs it.
 pub(super) fn run(args: &ShowArgs, session: &mut Session) -> Result<ExitCode> {
     let mut asking = (session.open)()?;
-    let sequence = match args.which {
+    let (log, line) = fetch(&mut asking, args.which)?;
+    let sinks = deliveries(&mut asking, line.sequence)?;
+    let event = words::event(&line)?;
+    let first = (line.first < line.sequence).then_some(line.first);
+    let shown = Shown { log, sequence: line.sequence, first, accepted_at: line.at, sinks, event };
+    session.console.show(&shown, |console| words(console, &shown))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the event, and the epoch of the log that it is in.
+pub(super) fn fetch(asking: &mut Asking, which: Which) -> Result<(Uuid, Line)> {
+    let sequence = match which {
         Which::Sequence(sequence) => sequence,
         Which::Id(id) => asking.find(id)?.sequence.ok_or_else(|| {
             err!(
@@ -90,13 +102,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session) -> Result<ExitCode> {
         })?,
     };
     let part = asking.read(None, sequence - 1, 1, Duration::ZERO)?;
-    let (log, line) = found(sequence, part)?;
-    let sinks = deliveries(&mut asking, line.sequence)?;
-    let event = words::event(&line)?;
-    let first = (line.first < line.sequence).then_some(line.first);
-    let shown = Shown { log, sequence: line.sequence, first, accepted_at: line.at, sinks, event };
-    session.console.show(&shown, |console| words(console, &shown))?;
-    Ok(ExitCode::SUCCESS)
+    found(sequence, part)
 }
 
 fn found(sequence: u64, part: Part) -> Result<(Uuid, Line)> {

@@ -333,3 +333,12 @@ fn a_shot_costs_at_most_two_searches() {
         assert_eq!(searches.get(), expected, "shot {i}: the fused embedding is searched when it changes");
     }
 }
+
+#[test]
+fn of_two_who_look_alike_nobody_is_newly_sure() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.shot(1, shot(1, 0.0, &[(0, 0.6), (1, 0.4)], 0.1)), ["t1 person 0 Preliminary v1"]);
+    // It names the same by itself, and brings the other to within the margin.
+    assert_eq!(scene.shot(1, shot(2, 0.5, &[(0, 0.6), (1, 0.59)], 0.9)), NOTHING);
+    assert_eq!(scene.end(1, 1.0), ["t1 person 0 Withdrawn v1", "t1 Ambiguous v2"]);
+}

@@ -15,7 +15,7 @@ use crate::events::{
 };
 use crate::stats::CameraState;
 use crate::types::decision::{
-    Appearance, Decision, Departure, Sight, ThresholdOrigin, Undecided, Verdict, Word,
+    Appearance, Asked, Decision, Departure, Sight, ThresholdOrigin, Undecided, Verdict, Word,
 };
 use crate::types::face::Refusal;
 use crate::types::geometry::Rect;
@@ -109,6 +109,8 @@ impl Somebody {
             margin: self.score,
             threshold: 0.42,
             threshold_origin: ThresholdOrigin::Model,
+            asked: Asked::default(),
+            looked: Duration::ZERO,
             shots: self.shots,
             agreeing: self.shots,
             quality: self.score,

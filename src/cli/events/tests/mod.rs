@@ -1,5 +1,6 @@
 //! The commands about events, from the command line to what is printed, on a real log.
 
+mod explain;
 mod export;
 mod looked_at;
 mod tail;

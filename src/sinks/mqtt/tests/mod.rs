@@ -23,7 +23,7 @@ use crate::base::shutdown::{self, Stopper};
 use crate::events::{CameraChange, Event, EventMaker, Ids};
 use crate::sinks::testing::LOG;
 use crate::stats::CameraState;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use crate::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use crate::types::ids::{CameraId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Publish};
 
@@ -91,6 +91,8 @@ fn seen(sequence: u64, camera: &str, identity: IdentityId, name: Option<&str>, s
         margin: Some(0.2),
         threshold: 0.42,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked::default(),
+        looked: Duration::ZERO,
         shots: 3,
         agreeing: 3,
         quality: Some(0.9),

@@ -9,7 +9,7 @@ use crate::events::{CameraChange, Event, EventMaker, Ids};
 use crate::sinks::sink::Delivery;
 use crate::source::{Failure, SourceError};
 use crate::stats::CameraState;
-use crate::types::decision::{Decision, Stage, ThresholdOrigin, Verdict};
+use crate::types::decision::{Asked, Decision, Stage, ThresholdOrigin, Verdict};
 use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Publish};
 
@@ -62,6 +62,8 @@ pub(super) fn recognized(camera: &str, n: u64, lists: &[&str]) -> Delivery {
         margin: Some(0.2),
         threshold: 0.42,
         threshold_origin: ThresholdOrigin::Model,
+        asked: Asked::default(),
+        looked: Duration::ZERO,
         shots: 3,
         agreeing: 3,
         quality: Some(0.9),
