@@ -135,6 +135,38 @@ fn a_video_gives_the_same_lines_whatever_the_number_of_workers() {
 }
 
 #[test]
+fn a_recording_is_judged_under_another_threshold_beside_the_configured_one() {
+    let Some(var) = var() else { return };
+    let (site, video) = scene(&var);
+    let file = video.to_str().expect("UTF-8");
+    let replay = |more: &[&str]| site.run("replay", &[&[file], more].concat());
+
+    let stricter = replay(&["--threshold", "0.99", "--json"]);
+    assert_eq!(stricter.status.code(), Some(1), "{}", errors(&stricter));
+    let tracks = json_lines(&stricter);
+    let differing: Vec<&Value> = tracks.iter().filter(|track| track["differs"] == true).collect();
+    assert_eq!((tracks.len(), differing.len()), (2, 1), "{tracks:?}");
+    let track = differing[0];
+    assert_eq!(
+        (&track["old"]["decision"], &track["old"]["identity"]),
+        (&"confirmed".into(), &"Barack Obama".into())
+    );
+    assert_eq!((&track["new"]["decision"], &track["new"]["identity"]), (&"unknown".into(), &Value::Null));
+    let threshold = track["new"]["threshold"].as_f64().expect("a threshold");
+    assert!((threshold - 0.99).abs() < 1e-6, "{track}");
+
+    let words = replay(&["--threshold", "0.99"]);
+    let said = String::from_utf8_lossy(&words.stdout).into_owned();
+    assert!(said.contains("confirmed Barack Obama") && said.contains("1 of 2 tracks"), "{said}");
+    let same = replay(&["--confirm", "2"]);
+    assert_eq!(same.status.code(), Some(0), "{}", errors(&same));
+    assert_eq!(String::from_utf8_lossy(&same.stdout), "0 of 2 tracks are judged otherwise\n");
+    let nothing = replay(&[]);
+    assert_eq!(nothing.status.code(), Some(64));
+    assert!(errors(&nothing).contains("--threshold"), "{}", errors(&nothing));
+}
+
+#[test]
 fn the_annotated_video_plays_and_has_every_frame() {
     let Some(var) = var() else { return };
     let (site, video) = scene(&var);

@@ -268,6 +268,8 @@ pub const METRICS: &[Metric] = &[
         .crops_dropped),
     camera!("watchlistd_decisions_total", "counter", by "kind", "Decisions that were published, by kind.", |c| &c
         .decisions),
+    camera!("watchlistd_shadow_tracks_total", "counter", by "result", "Tracks that left, by whether the policy of [shadow] says the same of them as the one in force.", |c| &c
+        .shadow),
     Metric {
         name: "watchlistd_event_latency_seconds",
         kind: "summary",

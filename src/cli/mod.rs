@@ -19,6 +19,7 @@ pub mod output;
 mod pictures;
 pub mod progress;
 pub mod recognize;
+pub mod replay;
 pub mod run;
 pub mod status;
 mod switch;
@@ -101,6 +102,11 @@ enum Command {
     /// the decision. A video goes through the daemon's own stages at full speed: one line for each event, as the daemon
     /// publishes it, and a last line with every track. The same video gives the same lines, whatever the number of workers.
     Recognize(recognize::RecognizeArgs),
+    /// Play a recording under another threshold or model, and show what would have been decided otherwise.
+    ///
+    /// The video goes through the daemon's own stages, and every track is judged twice: as it is configured, and with what the command
+    /// line changes. Printed are the tracks of which the two say something else. Nothing is published.
+    Replay(replay::ReplayArgs),
     /// Measure how well the models tell people apart, on folders of pictures.
     ///
     /// Verification (1:1) and open-set identification (1:N) with the figures of ISO/IEC 19795-1 and NIST FRTE, each with an interval,
@@ -121,6 +127,12 @@ enum Command {
     /// Asks the running daemon over its Unix socket; where none runs, reads the log itself, with the gallery's key that is configured
     /// or with --key-file. Nothing here changes the log. Names are shown only of people who are still enrolled.
     Events(events::EventsArgs),
+    /// Say in words why a decision was made, and what would have changed it.
+    ///
+    /// Of an event recognized, unknown or undecided, by its number in the event log or its id: each rule with what was measured and
+    /// what was asked for, the least change of each that would have given another verdict, and what it was decided with. All of it
+    /// stands in the event: neither the configuration nor the gallery of today is asked.
+    Explain(events::ExplainArgs),
     /// Look after models: prepare their files, and change the one the gallery uses.
     Models(models::ModelsArgs),
     /// Print a completion script for a shell.
@@ -162,10 +174,12 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Detect(args) => detect::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Recognize(args) => recognize::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Gallery(args) => gallery::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Events(args) => events::run(args),
+        Command::Explain(args) => events::run_explain(args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.

@@ -3,6 +3,10 @@
 mod picture;
 mod video;
 
+pub(super) use video::{
+    as_the_daemon as recording_settings, open as open_recording, with_name as recording_error,
+};
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -46,8 +46,19 @@ fn options(defaults: Camera, s: &mut Section<'_>) -> Camera {
         roi: s.get("roi", d.roi, read::region),
         masks: s.get("masks", d.masks, read::polygons),
         threshold: s.get("threshold", d.threshold, read::unless("auto", read::number(0.0..=1.0))),
+        place: s.get("place", d.place, read::unless("auto", place)),
         id: d.id,
         source: d.source,
+    }
+}
+
+/// What cameras have in common.
+fn place(node: &super::raw::Node) -> Read<String> {
+    match read::text(node) {
+        Ok(name) if (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) => {
+            Ok(name.to_owned())
+        }
+        _ => expected("a name of 1 to 64 bytes, as \"entrance\""),
     }
 }
 

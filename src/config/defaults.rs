@@ -47,6 +47,7 @@ impl Default for Config {
             track: Track::default(),
             quality: QualityLimits::default(),
             decide: Decide::default(),
+            shadow: None,
             events: Events::default(),
             sinks: vec![Sink::stdout(), Sink::journal()],
             snapshots: Snapshots::default(),
@@ -195,6 +196,7 @@ impl Camera {
             roi: None,
             masks: Vec::new(),
             threshold: None,
+            place: None,
         }
     }
 }

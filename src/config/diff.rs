@@ -30,6 +30,8 @@ pub struct Changes {
     pub quality: bool,
     /// `[decide]` differs.
     pub decide: bool,
+    /// `[shadow]` differs.
+    pub shadow: bool,
     /// Sections that differ and are not reloaded: they need a restart.
     pub needs_restart: Vec<&'static str>,
 }
@@ -50,6 +52,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
         track: old.track != new.track,
         quality: old.quality != new.quality,
         decide: old.decide != new.decide,
+        shadow: old.shadow != new.shadow,
         needs_restart: needs_restart(old, new),
     }
 }
@@ -62,6 +65,7 @@ pub fn reloaded(old: &Config, new: Config) -> Config {
         track,
         quality,
         decide,
+        shadow,
         cameras,
         models: _,
         inference: _,
@@ -73,7 +77,7 @@ pub fn reloaded(old: &Config, new: Config) -> Config {
         control: _,
         log: _,
     } = new;
-    Config { track, quality, decide, cameras, ..old.clone() }
+    Config { track, quality, decide, shadow, cameras, ..old.clone() }
 }
 
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -127,6 +131,7 @@ fn change(old: &Camera, new: &Camera) -> Option<CameraChange> {
         roi: _,
         masks: _,
         threshold: _,
+        place: _,
     } = new;
     let same_stream = *source == old.source && *decoder == old.decoder && *stall == old.stall;
     Some(if same_stream { CameraChange::Retune } else { CameraChange::Reconnect })

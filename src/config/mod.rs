@@ -64,6 +64,8 @@ pub struct Config {
     pub quality: QualityLimits,
     /// From scores to decisions.
     pub decide: Decide,
+    /// Another way from scores to decisions, that is compared with it and never published.
+    pub shadow: Option<Decide>,
     /// The event log.
     pub events: Events,
     /// Where events go: the sinks that are switched on, those that are built in first, then by name. Names are unique.
@@ -325,6 +327,8 @@ pub struct Camera {
     pub masks: Vec<Vec<Point>>,
     /// Overrides `decide.threshold`.
     pub threshold: Option<f32>,
+    /// Cameras with the same place belong together: visits go on from one to the other.
+    pub place: Option<String>,
 }
 
 /// What a camera is.

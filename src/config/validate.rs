@@ -22,13 +22,14 @@ use crate::types::ids::CameraId;
 use crate::types::matching::IndexKind;
 
 /// Every section, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 14] = [
+pub(super) const SECTIONS: [&str; 15] = [
     "models",
     "inference",
     "gallery",
     "track",
     "quality",
     "decide",
+    "shadow",
     "events",
     "sinks",
     "snapshots",
@@ -54,6 +55,7 @@ pub(super) fn config(
     let mut reader = Reader { root, base, env, place, report };
     let (models, inference, gallery) = (reader.models(), reader.inference(), reader.gallery());
     let (track, quality, decide) = (reader.track(), reader.quality(), reader.decide());
+    let shadow = reader.shadow(&decide);
     let (events, built_in) = events::read(reader.section("events"), base, &gallery.path);
     let (readers, mut http) = reader.http();
     let (control, log) = (reader.control(), reader.log());
@@ -84,6 +86,7 @@ pub(super) fn config(
         track,
         quality,
         decide,
+        shadow,
         events,
         sinks,
         snapshots,
@@ -217,6 +220,28 @@ impl<'a> Reader<'a> {
         };
         s.finish();
         decide
+    }
+
+    /// What it does not say is as in `[decide]`.
+    fn shadow(&mut self, d: &Decide) -> Option<Decide> {
+        let mut s = self.section("shadow");
+        let enabled = s.get("enabled", false, read::flag);
+        let mut own =
+            |key, usual: u32| s.get(key, None, read::unless("auto", read::whole(1..=100))).unwrap_or(usual);
+        let (confirm, fuse, fair_shots) =
+            (own("confirm", d.confirm), own("fuse", d.fuse), own("fair_shots", d.fair_shots));
+        let time = |most| read::unless("auto", read::duration(millis(0)..=millis(most)));
+        let shadow = Decide {
+            threshold: s.get("threshold", None, read::unless("auto", read::number(0.0..=1.0))),
+            margin: s.get("margin", None, read::unless("auto", read::number(0.0..=1.0))).unwrap_or(d.margin),
+            confirm,
+            fuse,
+            fair_shots,
+            fair_look: s.get("fair_look", None, time(600_000)).unwrap_or(d.fair_look),
+            cooldown: d.cooldown,
+        };
+        s.finish();
+        enabled.then_some(shadow)
     }
 
     /// With the tables of the readers, which need secrets to be read.

@@ -7,9 +7,10 @@ use super::budget;
 use super::fitting::Fittings;
 use super::ledger::Ledger;
 use super::queue::Shot;
+use super::shadow::{Comparison, Search, Shadow, ShadowPolicy};
 use crate::base::clock::Moment;
 use crate::config;
-use crate::decide::{self, Decider, Gallery, NewVisitId, Thresholds};
+use crate::decide::{self, Decider, Gallery, NewVisitId, Places, Thresholds};
 use crate::gallery::{GallerySnapshot, SharedGallery};
 use crate::stats::CropDrop;
 use crate::stats::counter::Timing;
@@ -52,19 +53,29 @@ pub struct Policy {
     pub rules: config::Decide,
     /// Thresholds by camera.
     pub thresholds: Thresholds,
+    /// Which cameras belong together.
+    pub places: Places,
+    /// Another policy to be compared with this one.
+    pub shadow: Option<ShadowPolicy>,
 }
 
 impl Policy {
     /// The configuration's, with the model's own threshold where it says nothing.
     pub fn of(config: &config::Config, model_threshold: f32) -> Self {
         let thresholds = Thresholds::new(model_threshold, &config.decide, &config.cameras);
-        Self { rules: config.decide.clone(), thresholds }
+        Self {
+            rules: config.decide.clone(),
+            thresholds,
+            places: Places::new(&config.cameras),
+            shadow: ShadowPolicy::of(config, model_threshold),
+        }
     }
 }
 
 /// Owns everything that is remembered for deciding.
 pub struct Judge {
     decider: Decider,
+    shadow: Option<Shadow>,
     ledger: Ledger,
     gallery: Arc<SharedGallery>,
     /// The snapshot that the decider has heard of.
@@ -86,9 +97,11 @@ impl Judge {
         searches: Arc<Timing>,
     ) -> Self {
         let searched = described(&gallery.current());
-        let decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
+        let mut decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
+        decider.set_places(policy.places.clone());
+        let shadow = shadow(&policy, searched);
         let (ledger, fittings, model_threshold) = (Ledger::default(), None, None);
-        Self { decider, ledger, gallery, searched, searches, policy, fittings, model_threshold }
+        Self { decider, shadow, ledger, gallery, searched, searches, policy, fittings, model_threshold }
     }
 
     /// The model may be switched: the threshold follows.
@@ -123,28 +136,35 @@ impl Judge {
                 // It was on its way while the model was switched: there is nothing left to compare it with.
                 let comparable = embedding.model() == snapshot.model();
                 let mut decisions = if comparable {
-                    self.decider.shot(&shot.track, evidence(&shot, embedding), &search)
+                    self.both(&search, |decider, search| {
+                        decider.shot(&shot.track, evidence(&shot, embedding.clone()), search)
+                    })
                 } else {
                     Vec::new()
                 };
                 let closed = self.ledger.returned(&shot.track);
-                decisions.extend(self.close(&shot.track, closed));
+                decisions.extend(self.close(&shot.track, closed, &search));
                 decisions
             }
             Message::Dropped(track, reason) => {
                 // A shot that made room for a better one of its track is no loss to the decision, nor one that a switch of the model
                 // made worthless: its track is given shots anew.
                 let lost = !matches!(reason, CropDrop::Replaced | CropDrop::OtherModel);
-                let mut decisions = if lost { self.decider.dropped(&track) } else { Vec::new() };
+                let mut decisions =
+                    if lost { self.both(&search, |decider, _| decider.dropped(&track)) } else { Vec::new() };
                 let closed = self.ledger.returned(&track);
-                decisions.extend(self.close(&track, closed));
+                decisions.extend(self.close(&track, closed, &search));
                 decisions
             }
-            Message::Appeared(track, sight) => self.decider.appeared(&track, sight),
-            Message::Refused(track, refusal) => self.decider.refused(&track, refusal),
+            Message::Appeared(track, sight) => {
+                self.both(&search, |decider, _| decider.appeared(&track, sight))
+            }
+            Message::Refused(track, refusal) => {
+                self.both(&search, |decider, _| decider.refused(&track, refusal))
+            }
             Message::Ended { track, at, shots } => {
                 let closed = self.ledger.ended(&track, shots, at);
-                self.close(&track, closed)
+                self.close(&track, closed, &search)
             }
             Message::Policy(policy) => {
                 self.policy = *policy;
@@ -162,29 +182,70 @@ impl Judge {
 
     /// Nobody sends any more: what is still open is over.
     pub fn finish(&mut self) -> Vec<Notice> {
-        self.decider.finish()
+        let Gallery { generation, index, .. } = self.searched;
+        // Nothing is searched for any more.
+        let nothing =
+            |probe: &Embedding| Match { candidates: Vec::new(), model: probe.model(), generation, index };
+        self.both(&nothing, |decider, _| decider.finish())
     }
 
-    fn look_up(&mut self, snapshot: &GallerySnapshot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
+    fn look_up(&mut self, snapshot: &GallerySnapshot, search: &Search<'_>) -> Vec<Notice> {
         let now = described(snapshot);
         if std::mem::replace(&mut self.searched, now) == now {
             return Vec::new();
         }
-        self.decider.gallery_changed(now, search)
+        self.both(search, |decider, search| decider.gallery_changed(now, search))
     }
 
-    fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
-        let Policy { rules, thresholds } = self.policy.clone();
-        let thresholds = match self.model_threshold {
+    fn apply_policy(&mut self, search: &Search<'_>) -> Vec<Notice> {
+        let Policy { rules, thresholds, places, shadow } = self.policy.clone();
+        let following = |thresholds: Thresholds| match self.model_threshold {
             Some(threshold) => thresholds.with_model(threshold),
             None => thresholds,
         };
-        self.decider.policy_changed(rules, thresholds, search)
+        let thresholds = following(thresholds);
+        let shadow = shadow.map(|policy| ShadowPolicy { thresholds: following(policy.thresholds), ..policy });
+        self.decider.set_places(places.clone());
+        match (&mut self.shadow, shadow) {
+            (Some(running), Some(policy)) => running.follow(policy, places, search),
+            // It begins with the tracks that come: of those that are there it has not seen all.
+            (stopped, policy) => {
+                *stopped = policy.map(|policy| Shadow::new(policy, places, self.searched));
+            }
+        }
+        let told = self.decider.policy_changed(rules, thresholds, search);
+        self.shadow.iter_mut().for_each(|shadow| shadow.heard(&told));
+        told
     }
 
-    fn close(&mut self, track: &TrackId, closed: Option<Moment>) -> Vec<Notice> {
-        closed.map_or_else(Vec::new, |last_seen| self.decider.ended(track, last_seen))
+    /// What this decides, with the shadow deciding the same beside it.
+    fn both(
+        &mut self,
+        search: &Search<'_>,
+        judge: impl Fn(&mut Decider, &Search<'_>) -> Vec<Notice>,
+    ) -> Vec<Notice> {
+        let Some(shadow) = &mut self.shadow else { return judge(&mut self.decider, search) };
+        shadow.judge(search, &judge);
+        let told = judge(&mut self.decider, search);
+        shadow.heard(&told);
+        told
     }
+
+    /// The tracks that have left since this was asked last, as both policies judged them. Nothing without `[shadow]`.
+    pub fn compared(&mut self) -> Vec<Comparison> {
+        self.shadow.as_mut().map(Shadow::compared).unwrap_or_default()
+    }
+
+    fn close(&mut self, track: &TrackId, closed: Option<Moment>, search: &Search<'_>) -> Vec<Notice> {
+        closed.map_or_else(Vec::new, |last_seen| {
+            self.both(search, |decider, _| decider.ended(track, last_seen))
+        })
+    }
+}
+
+fn shadow(policy: &Policy, searched: Gallery) -> Option<Shadow> {
+    let shadow = policy.shadow.clone()?;
+    Some(Shadow::new(shadow, policy.places.clone(), searched))
 }
 
 fn evidence(shot: &Shot, embedding: Embedding) -> decide::Shot {

@@ -20,6 +20,7 @@ use super::lane::Lane;
 use super::outlet::Outlet;
 use super::pool::{Batching, Pool};
 use super::roll::Roll;
+use super::shadow::Comparison;
 use super::succession::LiveEmbedders;
 use super::tuning::Tuning;
 use super::worker::Worker;
@@ -41,7 +42,7 @@ use crate::infer::models::Models;
 use crate::sinks::Publisher;
 use crate::snapshots::Snapshots;
 use crate::source::supervisor::{Handle, Opener, Supervisor};
-use crate::stats::{Stats, recognising_within};
+use crate::stats::{ShadowVerdict, Stats, recognising_within};
 use crate::types::decision::{Decision, Notice};
 use crate::types::ids::{CameraId, ModelId, TrackId};
 
@@ -297,6 +298,7 @@ fn start_decider(
             let shelf = around.snapshots.as_ref().and_then(|snapshots| snapshots.shelf());
             let track = shelf.and_then(|_| about_the_end_of(&message));
             beat.work(|| judge.hear(message).iter().for_each(|notice| tell(notice, shot, &around)));
+            judge.compared().iter().for_each(|compared| note(compared, &around));
             if let (Some(shelf), Some(track)) = (shelf, track.filter(|track| judge.is_over(track))) {
                 shelf.ended(&track);
             }
@@ -312,6 +314,28 @@ fn about_the_end_of(message: &Message) -> Option<TrackId> {
         Message::Embedded(shot, _) => Some(shot.track.clone()),
         Message::Dropped(track, _) | Message::Ended { track, .. } => Some(track.clone()),
         Message::Appeared(..) | Message::Refused(..) | Message::Policy(_) | Message::Gallery => None,
+    }
+}
+
+/// Counts what another policy says of a track, and logs where it says something else.
+fn note(compared: &Comparison, around: &Surroundings) {
+    let verdict = if compared.agrees() { ShadowVerdict::Same } else { ShadowVerdict::Different };
+    if let Some(camera) = around.stats.camera(&compared.track.camera) {
+        camera.compared(verdict);
+    }
+    if verdict == ShadowVerdict::Different {
+        let (decided, shadow) = (&compared.decided, &compared.shadow);
+        tracing::info!(
+            track = %compared.track,
+            decided = decided.word.unwrap_or("nothing"),
+            identity = decided.identity.map(tracing::field::display),
+            score = decided.score,
+            shadow = shadow.word.unwrap_or("nothing"),
+            shadow_identity = shadow.identity.map(tracing::field::display),
+            shadow_score = shadow.score,
+            shadow_threshold = shadow.threshold,
+            "the policy of [shadow] says something else of a track"
+        );
     }
 }
 

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use super::analyser::{Analyser, Finding};
 use super::judge::{Judge, Message, Policy};
 use super::queue::Shot;
+use super::shadow::Comparison;
 use super::tuning::Tuning;
 use crate::align::Aligner;
 use crate::base::error::Result;
@@ -71,6 +72,8 @@ pub trait Observer {
     fn embedded(&mut self, track: &TrackId);
     /// Somebody appeared or left, or something was decided.
     fn notice(&mut self, notice: &Notice);
+    /// A track has left that another policy has judged, too (`[shadow]`).
+    fn compared(&mut self, _: &Comparison) {}
 }
 
 /// What went through.
@@ -388,6 +391,7 @@ impl Run<'_> {
             for notice in self.judge.hear(*message) {
                 self.observer.notice(&notice);
             }
+            self.judge.compared().iter().for_each(|compared| self.observer.compared(compared));
         }
     }
 }

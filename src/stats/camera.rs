@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::counter::{ByLabel, Counter, Gauge, LastTime};
-use super::labels::{CameraState, CropDrop, DecisionKind, FrameDrop};
+use super::labels::{CameraState, CropDrop, DecisionKind, FrameDrop, ShadowVerdict};
 use super::latency::Latency;
 use super::rate::Rate;
 use super::snapshot::{CameraSnapshot, LastError};
@@ -53,6 +53,7 @@ pub struct CameraStats {
     /// Good shots that were never embedded, by reason.
     pub crops_dropped: ByLabel<CropDrop>,
     decisions: ByLabel<DecisionKind>,
+    shadow: ByLabel<ShadowVerdict>,
 }
 
 // Changes at a connection, not at a frame, so a lock is right here.
@@ -102,6 +103,7 @@ impl CameraStats {
             embedded: Counter::default(),
             crops_dropped: ByLabel::default(),
             decisions: ByLabel::default(),
+            shadow: ByLabel::default(),
         }
     }
 
@@ -156,6 +158,11 @@ impl CameraStats {
         self.last_inferred.mark(now);
     }
 
+    /// Another policy was compared with the one in force about a track that has left.
+    pub fn compared(&self, verdict: ShadowVerdict) {
+        self.shadow.add(verdict, 1);
+    }
+
     /// A decision was published, `latency` after the capture of the frame that led to it.
     pub fn decided(&self, kind: DecisionKind, latency: Option<Duration>, now: Moment) {
         self.decisions.add(kind, 1);
@@ -201,6 +208,7 @@ impl CameraStats {
             embedded: self.embedded.get(),
             crops_dropped: self.crops_dropped.snapshot(),
             decisions: self.decisions.snapshot(),
+            shadow: self.shadow.snapshot(),
             latency: self.latency.snapshot(now),
         }
     }

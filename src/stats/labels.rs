@@ -189,6 +189,26 @@ impl Label for SnapshotGone {
     }
 }
 
+/// What another policy (`[shadow]`) says of a track beside the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShadowVerdict {
+    /// The same.
+    Same,
+    /// Something else.
+    Different,
+}
+
+impl Label for ShadowVerdict {
+    const ALL: &'static [Self] = &[ShadowVerdict::Same, ShadowVerdict::Different];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            ShadowVerdict::Same => "same",
+            ShadowVerdict::Different => "different",
+        }
+    }
+}
+
 /// What was decided, without about whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecisionKind {

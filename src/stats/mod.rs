@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use camera::{CameraStats, recognising_within};
-pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop, SnapshotGone, SnapshotMiss};
+pub use labels::{CameraState, CropDrop, DecisionKind, FrameDrop, ShadowVerdict, SnapshotGone, SnapshotMiss};
 pub use pull::{Open, PullStats, Way};
 pub use snapshots::SnapshotStats;
 

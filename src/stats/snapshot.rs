@@ -240,6 +240,9 @@ pub struct CameraSnapshot {
     pub crops_dropped: Counts,
     /// Decisions published, by kind.
     pub decisions: Counts,
+    /// Tracks that left, by whether `[shadow]` says the same of them.
+    #[serde(default)]
+    pub shadow: Counts,
     /// From capture to publication.
     pub latency: LatencySnapshot,
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::RecognizeArgs;
 use crate::base::clock::{Clock, Moment, SimulatedClock};
 use crate::base::error::{Error, Kind, Result};
+use crate::cli::faces::LookArgs;
 use crate::cli::{context, output};
 use crate::config::Config;
 use crate::events::{EventMaker, Ids};
@@ -47,7 +48,7 @@ pub(super) fn recognize(
     let policy = Policy::of(config, models.default_threshold());
     let source = open(file, start)?;
     let totals = offline::run(source, camera, models, gallery.clone(), policy, &settings, &mut scribe)
-        .map_err(|e| Error::new(e.kind(), about(file, &e.chain())))?;
+        .map_err(|e| with_name(file, &e))?;
     scribe.finish()?;
     let tracks: Vec<TrackReport> =
         scribe.tracks.values().filter(|t| t.counts).map(|t| t.report.clone()).collect();
@@ -59,24 +60,44 @@ pub(super) fn recognize(
 }
 
 fn settings(args: &RecognizeArgs, config: &Config) -> Result<Settings> {
-    if let Some(fps) = args.video.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
+    let mut settings = as_the_daemon(&args.look, config, args.video.workers, args.video.fps)?;
+    settings.tuning.gate = !args.video.any_quality && !args.video.every_face;
+    settings.tuning.every_face = args.video.every_face;
+    Ok(settings)
+}
+
+/// Settings with which a recording is gone over as the daemon does a camera.
+///
+/// # Errors
+/// `Usage`.
+pub(in crate::cli) fn as_the_daemon(
+    look: &LookArgs,
+    config: &Config,
+    workers: Option<usize>,
+    fps: Option<f32>,
+) -> Result<Settings> {
+    if let Some(fps) = fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
         bail!(Usage, "--fps {fps}: expected a number above 0 and at most 1000");
     }
     let tuning = Tuning {
-        input: args.look.input,
-        min_score: args.look.min_score.min(config.track.low_score),
+        input: look.input,
+        min_score: look.min_score.min(config.track.low_score),
         roi: None,
         masks: Vec::new(),
         limits: config.quality.clone(),
-        track: crate::config::Track { high_score: args.look.min_score, ..config.track.clone() },
-        gate: !args.video.any_quality && !args.video.every_face,
-        every_face: args.video.every_face,
+        track: crate::config::Track { high_score: look.min_score, ..config.track.clone() },
+        gate: true,
+        every_face: false,
         snapshots: None,
     };
-    Ok(Settings { workers: context::workers(args.video.workers)?, tuning, fps: args.video.fps })
+    Ok(Settings { workers: context::workers(workers)?, tuning, fps })
 }
 
-fn open(file: &Path, start: jiff::Timestamp) -> Result<Box<dyn Source>> {
+/// Opens a recording that began at `start`.
+///
+/// # Errors
+/// `NoInput`, `Unavailable`, `Data`.
+pub(in crate::cli) fn open(file: &Path, start: jiff::Timestamp) -> Result<Box<dyn Source>> {
     let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(start));
     gst::open_file(file, &CameraId::new("file")?, &clock).map_err(|e| source_error(file, &e))
 }
@@ -88,6 +109,11 @@ fn source_error(file: &Path, error: &SourceError) -> Error {
         _ => Kind::Data,
     };
     Error::new(kind, about(file, &error.message))
+}
+
+/// An error of a recording, with its name.
+pub(in crate::cli) fn with_name(file: &Path, error: &Error) -> Error {
+    Error::new(error.kind(), about(file, &error.chain()))
 }
 
 /// The message with the file's name before it, unless it is in it.

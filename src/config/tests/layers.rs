@@ -175,3 +175,22 @@ fn two_cameras_of_one_picture_are_warned_of() {
     );
     assert_eq!(setting.loaded().warnings, ["cameras.b.url: leads to the same picture as cameras.a.url"]);
 }
+
+#[test]
+fn a_shadow_takes_from_decide_what_it_does_not_say_and_is_off_unless_it_is_switched_on() {
+    let load = |text: &str| Setting::new(text).loaded().config;
+    let config = load("[decide]\nmargin = 0.1\n[shadow]\nenabled = true\nthreshold = 0.7\nconfirm = 3");
+    let shadow = config.shadow.expect("it is on");
+    assert_eq!((shadow.threshold, shadow.margin, shadow.confirm), (Some(0.7), 0.1, 3));
+    assert_eq!(shadow.cooldown, config.decide.cooldown);
+    assert_eq!(load("[shadow]\nthreshold = 0.7").shadow, None);
+}
+
+#[test]
+fn cameras_of_a_place_name_it_and_a_place_has_a_name() {
+    let camera = |place: &str| format!("[cameras.door]\nurl = \"rtsp://door/1\"\nplace = \"{place}\"");
+    assert_eq!(only_camera(Setting::new(&camera("entrance")).loaded()).place.as_deref(), Some("entrance"));
+    assert_eq!(only_camera(Setting::new(&camera("auto")).loaded()).place, None);
+    let wrong = Setting::new(&camera("")).load().expect_err("no name").to_string();
+    assert!(wrong.contains("cameras.door.place") && wrong.contains("1 to 64"), "{wrong}");
+}

@@ -45,8 +45,8 @@ use serde::Serialize;
 pub(in crate::gallery) use change::ChangeSet;
 pub(in crate::gallery) use directory::{Directory, Entry};
 pub use held::{execute_shared, hold, try_hold};
-pub(in crate::gallery) use open::load;
 pub use open::{Model, Opening};
+pub(in crate::gallery) use open::{gather, load};
 pub use policy::Thresholds;
 pub use verify::Damaged;
 
