@@ -7,12 +7,14 @@ use crate::base::error::Result;
 use crate::types::embedding::Embedding;
 use crate::types::matching::IndexKind;
 
+mod codes;
 #[cfg(test)]
 mod contract;
 pub mod exact;
 pub mod hnsw;
 mod kernel;
 pub mod rows;
+mod shortlist;
 pub mod synthetic;
 
 pub use rows::Rows;
@@ -38,6 +40,10 @@ pub trait Index: Send + Sync {
     }
     /// The `k` nearest templates, best first. Fewer if there are fewer; none for a probe of another model.
     fn search(&self, probe: &Embedding, k: usize) -> Vec<Hit>;
+    /// The same for each of several probes, in their order; in one pass over the templates, where that is faster.
+    fn search_many(&self, probes: &[Embedding], k: usize) -> Vec<Vec<Hit>> {
+        probes.iter().map(|probe| self.search(probe, k)).collect()
+    }
 }
 
 /// Builds an index of that kind over the rows. It holds templates of `rows.model()` only.
