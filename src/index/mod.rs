@@ -5,7 +5,7 @@
 
 use crate::base::error::Result;
 use crate::types::embedding::Embedding;
-use crate::types::matching::IndexKind;
+use crate::types::matching::{IndexChoice, IndexKind};
 
 mod codes;
 #[cfg(test)]
@@ -43,6 +43,18 @@ pub trait Index: Send + Sync {
     /// The same for each of several probes, in their order; in one pass over the templates, where that is faster.
     fn search_many(&self, probes: &[Embedding], k: usize) -> Vec<Vec<Hit>> {
         probes.iter().map(|probe| self.search(probe, k)).collect()
+    }
+}
+
+/// Templates from which on the graph answers sooner than comparing all of them does; see docs/index.md for the measurement.
+pub const GRAPH_FROM: usize = 250_000;
+
+/// The kind for so many templates.
+pub fn kind_for(choice: IndexChoice, templates: usize) -> IndexKind {
+    match choice {
+        IndexChoice::Always(kind) => kind,
+        IndexChoice::Auto if templates < GRAPH_FROM => IndexKind::Exact,
+        IndexChoice::Auto => IndexKind::Hnsw,
     }
 }
 

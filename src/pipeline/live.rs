@@ -342,19 +342,53 @@ fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
     }
 }
 
-/// Looks after the gallery: tells the decider of another snapshot, starts and ends validities when their time comes, and builds a
-/// base again beside the searches.
+/// Looks after the gallery: tells the decider of another snapshot, starts and ends validities when their time comes, and asks for a
+/// base to be built again.
 fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopper, JoinHandle<()>)> {
     let (stopper, stop) = shutdown::channel();
     let beat = around.heartbeats.register("gallery", budget::GALLERY_STUCK);
     let around = around.clone();
     // Before the thread begins, so that no change is missed.
     let roll = Roll::of(&around.custody.shared.current());
-    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge, roll))?;
+    let builder = start_builder(&around)?;
+    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge, roll, &builder))?;
     Ok((stopper, thread))
 }
 
-fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>, mut roll: Roll) {
+/// Builds the gallery's base again when it is asked to, at a low priority. It ends when nobody can ask any more; nobody waits for it
+/// at the end, as nothing stops a build that has begun.
+fn start_builder(around: &Surroundings) -> Result<Sender<()>> {
+    let (ask, asked) = bounded(1);
+    let custody = around.custody.clone();
+    spawn("index".to_owned(), move || {
+        last_in_line();
+        for () in asked {
+            if let Err(error) = custody.rebuild() {
+                tracing::warn!(
+                    error = error.chain(),
+                    "the gallery's index could not be built again; the last one answers"
+                );
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
+/// This thread, and those that it starts, have a tenth of a core where the others want all of it. On Linux that is a thread's, not the
+/// process's.
+fn last_in_line() {
+    // Not allowed: then it is as important as the others.
+    let _ = rustix::process::nice(10);
+}
+
+fn watch(
+    stop: &Stop,
+    beat: &Beat,
+    around: &Surroundings,
+    judge: &Sender<Message>,
+    mut roll: Roll,
+    builder: &Sender<()>,
+) {
     let mut rounds = Rounds::new(around.custody.clone());
     let mut failing = false;
     loop {
@@ -371,6 +405,10 @@ fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message
             default(rounds.wait()) => {}
         }
         beat.work(|| rounds.look());
+        if around.custody.shared.current().wants_rebuilding() {
+            // Full: it is asked already.
+            let _ = builder.try_send(());
+        }
         if std::mem::replace(&mut failing, rounds.failing()) != rounds.failing() {
             note_health_of_gallery(rounds.failing(), around);
         }
@@ -394,7 +432,8 @@ pub fn note_gallery(snapshot: &GallerySnapshot, warnings: &[Warning], stats: &St
     let (identities, templates) = (snapshot.identities(), snapshot.templates());
     let generation = snapshot.generation();
     stats.gallery.swapped(snapshot.index(), identities as u64, templates as u64, generation);
-    tracing::info!(identities, templates, generation, "gallery in use");
+    let index = snapshot.index().as_str();
+    tracing::info!(identities, templates, generation, index, "gallery in use");
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
