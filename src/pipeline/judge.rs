@@ -7,6 +7,7 @@ use super::budget;
 use super::fitting::Fittings;
 use super::ledger::Ledger;
 use super::queue::Shot;
+use super::self_check::{Sample, Samples};
 use crate::base::clock::Moment;
 use crate::config;
 use crate::decide::{self, Decider, Gallery, NewVisitId, Thresholds};
@@ -17,7 +18,7 @@ use crate::types::decision::{Notice, Sight};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
 use crate::types::ids::TrackId;
-use crate::types::matching::Match;
+use crate::types::matching::{IndexKind, Match};
 
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
 #[derive(Debug)]
@@ -75,6 +76,8 @@ pub struct Judge {
     fittings: Option<Arc<Fittings>>,
     /// The model's own threshold that is decided by, once there was a switch.
     model_threshold: Option<f32>,
+    /// Where probes of an approximate index wait to be looked at again.
+    samples: Option<Arc<Samples>>,
 }
 
 impl Judge {
@@ -87,8 +90,8 @@ impl Judge {
     ) -> Self {
         let searched = described(&gallery.current());
         let decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
-        let (ledger, fittings, model_threshold) = (Ledger::default(), None, None);
-        Self { decider, ledger, gallery, searched, searches, policy, fittings, model_threshold }
+        let (ledger, fittings, model_threshold, samples) = (Ledger::default(), None, None, None);
+        Self { decider, ledger, gallery, searched, searches, policy, fittings, model_threshold, samples }
     }
 
     /// The model may be switched: the threshold follows.
@@ -96,6 +99,13 @@ impl Judge {
     pub fn following(mut self, fittings: Arc<Fittings>) -> Self {
         self.model_threshold = Some(fittings.current().threshold);
         self.fittings = Some(fittings);
+        self
+    }
+
+    /// What an approximate index is asked is left there, to be asked exactly.
+    #[must_use]
+    pub fn checked(mut self, samples: Arc<Samples>) -> Self {
+        self.samples = Some(samples);
         self
     }
 
@@ -107,10 +117,16 @@ impl Judge {
         let threshold = self.fittings.as_ref().map(|fittings| fittings.current().threshold);
         let snapshot = self.gallery.current();
         let searches = self.searches.clone();
+        let approximate = snapshot.index() != IndexKind::Exact;
+        let samples =
+            self.samples.clone().filter(|_| approximate).map(|samples| (samples, self.thresholds().least()));
         let search = |probe: &Embedding| {
             let started = Instant::now();
             let found = snapshot.search(probe, budget::CANDIDATES);
             searches.record(started.elapsed());
+            if let Some((samples, threshold)) = &samples {
+                samples.put(Sample { probe: probe.clone(), threshold: *threshold });
+            }
             found
         };
         let mut decisions = self.look_up(&snapshot, &search);
@@ -174,12 +190,16 @@ impl Judge {
     }
 
     fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
-        let Policy { rules, thresholds } = self.policy.clone();
-        let thresholds = match self.model_threshold {
+        self.decider.policy_changed(self.policy.rules.clone(), self.thresholds(), search)
+    }
+
+    /// As the policy says, with the threshold of the model in use.
+    fn thresholds(&self) -> Thresholds {
+        let thresholds = self.policy.thresholds.clone();
+        match self.model_threshold {
             Some(threshold) => thresholds.with_model(threshold),
             None => thresholds,
-        };
-        self.decider.policy_changed(rules, thresholds, search)
+        }
     }
 
     fn close(&mut self, track: &TrackId, closed: Option<Moment>) -> Vec<Notice> {

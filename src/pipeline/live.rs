@@ -20,6 +20,7 @@ use super::lane::Lane;
 use super::outlet::Outlet;
 use super::pool::{Batching, Pool};
 use super::roll::Roll;
+use super::self_check::{Checker, Samples};
 use super::succession::LiveEmbedders;
 use super::tuning::Tuning;
 use super::worker::Worker;
@@ -92,6 +93,7 @@ pub struct Live {
     workers: Vec<JoinHandle<()>>,
     decider: JoinHandle<()>,
     watcher: (Stopper, JoinHandle<()>),
+    checker: (Stopper, JoinHandle<()>),
 }
 
 impl Live {
@@ -111,7 +113,9 @@ impl Live {
         }));
         let workers = start_workers(plan.workers, models, &pool, &judge, &fittings, &around)?;
         let policy = Policy::of(config, models.default_threshold());
-        let decider = start_decider(policy, heard, &fittings, &around)?;
+        let samples = Arc::new(Samples::default());
+        let decider = start_decider(policy, heard, &fittings, samples.clone(), &around)?;
+        let checker = start_checker(samples, &around)?;
         let watcher = start_watcher(&around, judge.clone())?;
         let mut live = Self {
             fittings,
@@ -124,6 +128,7 @@ impl Live {
             workers,
             decider,
             watcher,
+            checker,
         };
         for camera in &config.cameras {
             live.add(camera, config)?;
@@ -192,9 +197,10 @@ impl Live {
         let settled = self.pool.settle(left());
         self.pool.close();
         self.watcher.0.stop();
+        self.checker.0.stop();
         drop(self.judge);
         let mut finished = settled;
-        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1]) {
+        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1, self.checker.1]) {
             finished &= join_within(thread, left());
         }
         finished
@@ -277,6 +283,7 @@ fn start_decider(
     policy: Policy,
     heard: crossbeam_channel::Receiver<Message>,
     fittings: &Arc<Fittings>,
+    samples: Arc<Samples>,
     around: &Surroundings,
 ) -> Result<JoinHandle<()>> {
     let mut judge = Judge::new(
@@ -285,7 +292,8 @@ fn start_decider(
         Box::new(uuid::Uuid::now_v7),
         around.stats.gallery.search.clone(),
     )
-    .following(fittings.clone());
+    .following(fittings.clone())
+    .checked(samples);
     let beat = around.heartbeats.register("decider", budget::DECISION_STUCK);
     let around = around.clone();
     spawn("decider".to_owned(), move || {
@@ -372,6 +380,22 @@ fn start_builder(around: &Surroundings) -> Result<Sender<()>> {
         }
     })?;
     Ok(ask)
+}
+
+/// Holds an approximate index against exact search, a probe now and then, at a low priority.
+fn start_checker(samples: Arc<Samples>, around: &Surroundings) -> Result<(Stopper, JoinHandle<()>)> {
+    let (stopper, stop) = shutdown::channel();
+    let custody = around.custody.clone();
+    let mut checker = Checker::new(custody.shared.clone(), samples, around.stats.clone());
+    let thread = spawn("index-check".to_owned(), move || {
+        last_in_line();
+        while !stop.wait(budget::CHECK_PAUSE) {
+            if checker.look() {
+                custody.swapped_beside();
+            }
+        }
+    })?;
+    Ok((stopper, thread))
 }
 
 /// This thread, and those that it starts, have a tenth of a core where the others want all of it. On Linux that is a thread's, not the
