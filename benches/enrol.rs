@@ -113,7 +113,7 @@ fn open(folder: &Path, models: &Models, keeps_crops: bool) -> Result<Own> {
         key: KeySource::File(folder.join("gallery.key")),
         given_key: None,
         model: Some(model),
-        index: IndexKind::Exact,
+        index: IndexKind::Exact.into(),
         keeps_crops,
         holder: Holder::this("bench", None),
         patience: Duration::ZERO,

@@ -323,6 +323,30 @@ pub const METRICS: &[Metric] = &[
     global!("watchlistd_gallery_reviews_due", "gauge", "Identities whose review date has come.", |s| s
         .gallery
         .reviews_due),
+    global!(
+        "watchlistd_index_checks_total",
+        "counter",
+        "Searches by the approximate index that were repeated exactly.",
+        |s| s.gallery.index_checks
+    ),
+    global!(
+        "watchlistd_index_recalled_total",
+        "counter",
+        "Of these, those that found the nearest identity.",
+        |s| s.gallery.index_recalled
+    ),
+    global!(
+        "watchlistd_index_agreed_total",
+        "counter",
+        "Of these, those that lead to the same decision.",
+        |s| s.gallery.index_agreed
+    ),
+    global!(
+        "watchlistd_index_distrusted",
+        "gauge",
+        "1 once the approximate index answered wrongly too often; exact search answers then.",
+        |s| u8::from(s.gallery.index_distrusted)
+    ),
     global!("watchlistd_searches_total", "counter", "Searches of the gallery.", |s| s.gallery.searches),
     global!("watchlistd_search_seconds_total", "counter", "Time spent searching.", |s| s.gallery.search_s),
     global!("watchlistd_events_accepted_total", "counter", "Events taken for publishing.", |s| s

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::stats::counter::Label;
-use crate::stats::snapshot::{CameraSnapshot, Counts, Snapshot};
+use crate::stats::snapshot::{CameraSnapshot, Counts, GallerySnapshot, Snapshot};
 
 /// Text that cannot move the cursor or change colours: control characters become spaces.
 pub fn plain(text: &str) -> String {
@@ -27,8 +27,12 @@ pub fn render(s: &Snapshot) -> String {
     let reviews = if g.reviews_due == 0 { String::new() } else { format!(", {} reviews due", g.reviews_due) };
     let _ = writeln!(
         out,
-        "gallery: {} identities, {} templates, generation {}, {} index{reviews}",
-        g.identities, g.templates, g.generation, g.index
+        "gallery: {} identities, {} templates, generation {}, {} index{}{reviews}",
+        g.identities,
+        g.templates,
+        g.generation,
+        g.index,
+        checked(g)
     );
     let sinks: Vec<String> = e.sinks.iter().map(sink).collect();
     let _ = writeln!(out, "events: {} published, {} lost; {}\n", e.accepted, e.overflowed, sinks.join(", "));
@@ -36,6 +40,21 @@ pub fn render(s: &Snapshot) -> String {
     out.push_str(&aligned(&HEAD, &rows));
     s.cameras.iter().for_each(|c| notes(c, &mut out));
     plain_lines(&out)
+}
+
+/// What holding the approximate index against exact search gave; nothing where nothing was.
+fn checked(g: &GallerySnapshot) -> String {
+    let distrusted = if g.index_distrusted { ", HNSW DISTRUSTED" } else { "" };
+    match g.index_checks {
+        0 => distrusted.to_owned(),
+        checks => {
+            let share = |part: u64| part as f64 / checks as f64;
+            let (recall, agreement) = (share(g.index_recalled), share(g.index_agreed));
+            format!(
+                "{distrusted} (checked {checks} times: recall {recall:.3}, decision agreement {agreement:.3})"
+            )
+        }
+    }
 }
 
 const HEAD: [&str; 13] = [

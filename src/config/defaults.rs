@@ -14,7 +14,7 @@ use super::{
 use crate::gallery::command::Review;
 use crate::types::geometry::Size;
 use crate::types::ids::CameraId;
-use crate::types::matching::IndexKind;
+use crate::types::matching::IndexChoice;
 
 /// Where `make install` puts models and manifests.
 const SHARE: &str = "/usr/local/share/watchlistd/models";
@@ -87,7 +87,7 @@ impl Default for Gallery {
     fn default() -> Self {
         Self {
             path: PathBuf::from(STATE).join(GALLERY_FILE),
-            index: IndexKind::Exact,
+            index: IndexChoice::Auto,
             key_file: None,
             keep_crops: false,
             review: Review::Standard,

@@ -44,7 +44,7 @@ use crate::gallery::command::Review;
 use crate::gallery::record::ListName;
 use crate::types::geometry::{Point, Size};
 use crate::types::ids::CameraId;
-use crate::types::matching::IndexKind;
+use crate::types::matching::IndexChoice;
 
 /// How a path names a file in systemd's folder of credentials.
 pub const IN_CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
@@ -147,7 +147,7 @@ pub struct Gallery {
     /// The SQLite store.
     pub path: PathBuf,
     /// Which index searches it.
-    pub index: IndexKind,
+    pub index: IndexChoice,
     /// The master key's file; one that starts with [`IN_CREDENTIALS`] is a credential of systemd's. `None`: the credential
     /// `gallery-key` if systemd gives one, else a file beside the store (see `gallery::master`).
     pub key_file: Option<PathBuf>,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::gallery::command::Review;
 use crate::types::ids::CameraId;
-use crate::types::matching::IndexKind;
+use crate::types::matching::{IndexChoice, IndexKind};
 
 /// Every section, in the order of the documentation.
 pub(super) const SECTIONS: [&str; 15] = [
@@ -144,7 +144,11 @@ impl<'a> Reader<'a> {
     }
 
     fn gallery(&mut self) -> Gallery {
-        const KINDS: [(&str, IndexKind); 2] = [("exact", IndexKind::Exact), ("hnsw", IndexKind::Hnsw)];
+        const INDEXES: [(&str, IndexChoice); 3] = [
+            ("auto", IndexChoice::Auto),
+            ("exact", IndexChoice::Always(IndexKind::Exact)),
+            ("hnsw", IndexChoice::Always(IndexKind::Hnsw)),
+        ];
         const REVIEWS: [(&str, Review); 3] =
             [("strict", Review::Strict), ("standard", Review::Standard), ("off", Review::Off)];
         let (mut s, mut d) = (self.section("gallery"), self.place.gallery.clone());
@@ -153,7 +157,7 @@ impl<'a> Reader<'a> {
         }
         let gallery = Gallery {
             path: s.get("path", d.path, read::path(self.base)),
-            index: s.get("index", d.index, read::word(&KINDS)),
+            index: s.get("index", d.index, read::word(&INDEXES)),
             key_file: s.get("key_file", d.key_file, read::unless("auto", key_file(self.base))),
             keep_crops: s.get("keep_crops", d.keep_crops, read::flag),
             review: s.get("review", d.review, read::word(&REVIEWS)),

@@ -51,6 +51,11 @@ impl Thresholds {
         self
     }
 
+    /// The lowest that applies to any camera.
+    pub fn least(&self) -> f32 {
+        self.cameras.values().copied().fold(self.default.value, f32::min)
+    }
+
     /// The one that applies to `camera`.
     pub fn of(&self, camera: &CameraId) -> Threshold {
         let own = self.cameras.get(camera);

@@ -5,6 +5,7 @@
 //!                  ▲                     └─told─▶ swaps ──▶ the gallery thread: tend(), when nobody has the keeper
 //!                  └──────────────────────────────────────────────┘   ▲
 //!  main thread ── reloaded(), set_embedders(): left here, and told ───┘   it never waits for the keeper
+//!                           shared ◀── rebuild(): a base built beside, by the index thread, which needs nobody else
 //! ```
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,24 +122,35 @@ impl Custody {
         try_hold(&self.keeper).map_or(BUSY, |keeper| keeper.wait()).min(life::MAX_WAIT)
     }
 
-    /// Starts and ends what is due, puts thresholds on record, and builds the base again when too much lies beside it. What needs
-    /// the keeper is left for the next time if somebody has it.
+    /// Starts and ends what is due, and puts thresholds on record. What needs the keeper is left for the next time if somebody has it.
     ///
     /// # Errors
     /// When the store cannot be written; it is tried again.
     pub fn tend(&self) -> Result<()> {
-        let kept = try_hold(&self.keeper).map_or(Ok(()), |mut keeper| self.catch_up(&mut keeper));
+        try_hold(&self.keeper).map_or(Ok(()), |mut keeper| self.catch_up(&mut keeper))
+    }
+
+    /// Builds the base of the snapshot in use again, if that is wanted: a graph may take minutes, while searches and commands go on.
+    ///
+    /// # Errors
+    /// As [`super::GallerySnapshot::rebuilt`].
+    pub fn rebuild(&self) -> Result<()> {
         let current = self.shared.current();
-        if current.wants_rebuilding() {
-            // Beside: commands and searches go on.
-            let (rebuilt, warning) = current.rebuilt()?;
-            if let Some(warning) = warning {
-                tracing::warn!("{warning}");
-            }
-            drop(current);
-            self.shared.stand_on(&rebuilt)?;
+        if !current.wants_rebuilding() {
+            return Ok(());
         }
-        kept
+        let (rebuilt, warning) = current.rebuilt()?;
+        // The last one may go now, and with it the vectors of who is gone.
+        drop(current);
+        self.shared.stand_on(&rebuilt)?;
+        locked(&self.warnings).extend(warning);
+        self.swapped_beside();
+        Ok(())
+    }
+
+    /// Another snapshot is in use that came from beside the keeper.
+    pub fn swapped_beside(&self) {
+        let _ = self.told.try_send(());
     }
 
     fn catch_up(&self, keeper: &mut Keeper) -> Result<()> {

@@ -20,7 +20,7 @@ use crate::base::error::Result;
 use crate::config;
 use crate::infer::models::Models;
 use crate::types::ids::{IdentityId, TemplateId};
-use crate::types::matching::IndexKind;
+use crate::types::matching::IndexChoice;
 
 /// Opens the configured gallery for the configured models, as of now.
 ///
@@ -92,7 +92,7 @@ pub fn open(
     key: &KeySource,
     given_key: Option<Key>,
     model: &Model,
-    index: IndexKind,
+    index: IndexChoice,
     now: Timestamp,
 ) -> Result<(SharedGallery, Vec<Warning>)> {
     let searched = snapshot::Model { id: model.id, dimension: model.dimension };

@@ -1,7 +1,7 @@
 //! Looking after the gallery, round after round, for as long as the daemon runs.
 //!
 //! ```text
-//!   wait() ──▶ look(): start and end what is due, build the base again, count the reviews
+//!   wait() ──▶ look(): start and end what is due, count the reviews
 //!     ▲          │ fails: said once; the next round comes after MAX_WAIT
 //!     └──────────┘ sooner, when the gallery was changed meanwhile
 //! ```

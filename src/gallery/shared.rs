@@ -43,6 +43,17 @@ impl SharedGallery {
         }
     }
 
+    /// Goes on without the graph that `audited` answered from; false, if that is not in use any more.
+    pub fn distrust(&self, audited: &GallerySnapshot) -> bool {
+        loop {
+            let now = self.current.load();
+            let Some(next) = now.distrusting(audited) else { return false };
+            if Arc::ptr_eq(&self.current.compare_and_swap(&*now, Arc::new(next)), &now) {
+                return true;
+            }
+        }
+    }
+
     /// Puts another in its place: every search that starts after this uses it.
     pub fn swap(&self, snapshot: Arc<GallerySnapshot>) {
         self.current.store(snapshot);

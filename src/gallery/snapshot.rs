@@ -2,78 +2,40 @@
 //!
 //! ```text
 //!  people (name, lists, searched for?)      parts: rows of templates, each with an index
-//!        ▲                                   [ base: configured index, most rows ][ 64 ][ 8 ][ 1 ]  exact, growing by halves
+//!        ▲                                   [ base: the index wanted, most rows ][ 64 ][ 8 ][ 1 ]  exact, growing by halves
 //!        └────── owner of each row ──────────────┘        hidden: rows that are no longer anybody's
 //!
 //!  a change ─▶ a new snapshot that shares all parts but one; the old one stays as it is for whoever holds it
+//!
+//!  base:  exact ──rebuilt() beside, audited, then onto()──▶ graph ──distrusting()──▶ exact, until the next start
+//!           ▲ every new gallery: nobody waits for a graph      │ does not find all: refused, with a warning
+//!           └──────────────────────────────────────────────────┘
 //! ```
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 
+mod change;
+mod warning;
+
+pub use change::Delta;
+pub use warning::Warning;
+
 use super::record::{ExternalId, Record, Standing};
 use crate::base::error::Result;
+use crate::index::exact::Exact;
 use crate::index::{Hit, Index, Rows, build};
 use crate::types::embedding::Embedding;
 use crate::types::ids::{IdentityId, ModelId, TemplateId};
-use crate::types::matching::{Candidate, IndexKind, ListRule, Match};
+use crate::types::matching::{Candidate, IndexChoice, IndexKind, ListRule, Match};
 
 /// Rows fetched at first for a few identities: as many templates as somebody usually has, several times.
 const FIRST_FETCH: usize = 64;
+/// Probes that pass over the templates together: each block of rows is read once for all of them.
+const AT_ONCE: usize = 64;
 /// The base is built again when this many rows lie beside it or are hidden in it, or a quarter of its own.
 const LOOSE: usize = 1024;
-
-/// What an operator should know about a gallery that was loaded.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Warning {
-    /// Nobody can be recognised.
-    Empty,
-    /// Some templates were made by another model than the configured one.
-    OtherModel {
-        /// That model.
-        model: ModelId,
-        /// Its templates.
-        templates: u64,
-        /// The configured model.
-        configured: ModelId,
-    },
-    /// A template of the configured model has another number of numbers, and is left out.
-    Unfit {
-        /// Whose it is.
-        identity: IdentityId,
-        /// Which.
-        template: TemplateId,
-        /// Numbers it has.
-        dimension: usize,
-        /// Numbers it should have.
-        expected: usize,
-    },
-    /// The index that was asked for could not be used; exact search answers in its place.
-    IndexRefused(String),
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::Empty => {
-                f.write_str("the gallery is empty for the configured model: everyone is unknown")
-            }
-            Warning::OtherModel { model, templates, configured } => write!(
-                f,
-                "gallery holds {templates} templates of model {model}, the configured model is {configured}: re-enrol"
-            ),
-            Warning::Unfit { identity, template, dimension, expected } => write!(
-                f,
-                "template {template} of identity {identity} has {dimension} numbers, its model gives {expected}: it is not \
-                 searched; remove it (watchlistd gallery remove-template {template}) and enrol the picture again"
-            ),
-            Warning::IndexRefused(why) => {
-                write!(f, "searching exactly in place of the configured index: {why}")
-            }
-        }
-    }
-}
 
 /// What a search needs to know of an identity.
 #[derive(Debug, Clone)]
@@ -122,6 +84,18 @@ impl Part {
         Ok(Self { index: build(kind, rows.clone())?, rows, owners })
     }
 
+    fn owned(&self, hits: Vec<Hit>) -> Vec<(Owner, f32)> {
+        hits.into_iter().filter_map(|hit| Some((*self.owners.get(hit.row as usize)?, hit.score))).collect()
+    }
+
+    /// With that index in place of the exact one; or as it is, and why.
+    fn with_index(self, kind: IndexKind) -> (Self, Option<Warning>) {
+        match build(kind, self.rows.clone()) {
+            Ok(index) => (Self { index, ..self }, None),
+            Err(cause) => (self, Some(Warning::IndexRefused(cause.chain()))),
+        }
+    }
+
     /// Several parts as one, without what is hidden.
     fn join(kind: IndexKind, model: Model, parts: &[Arc<Part>], hidden: &HashSet<Owner>) -> Result<Self> {
         let most = parts.iter().map(|part| part.owners.len()).sum();
@@ -134,6 +108,40 @@ impl Part {
             owners.extend(part.owners.iter().filter(|owner| !hidden.contains(owner)));
         }
         Self::build(kind, rows, owners)
+    }
+}
+
+/// How the parts are searched.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By their indexes.
+    Index,
+    /// By comparing with every row.
+    Exactly,
+}
+
+/// Rows to fetch at first for `k` identities.
+fn first_fetch(k: usize) -> usize {
+    k.saturating_mul(4).max(FIRST_FETCH)
+}
+
+/// Whether there may be a graph, where the choice wants one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Graph {
+    Welcome,
+    /// It did not find all that was put into this base. The next base is tried again.
+    Refused,
+    /// It answered otherwise than exact search did, too often.
+    Distrusted,
+}
+
+/// Which base a snapshot stands on. It keeps no vector in memory.
+#[derive(Debug)]
+pub struct Base(Weak<Part>);
+
+impl PartialEq for Base {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
     }
 }
 
@@ -150,7 +158,8 @@ pub struct Model {
 pub struct GallerySnapshot {
     generation: u64,
     model: Model,
-    kind: IndexKind,
+    choice: IndexChoice,
+    graph: Graph,
     people: Arc<HashMap<IdentityId, Person>>,
     /// The base first. Only it may be approximate.
     parts: Vec<Arc<Part>>,
@@ -164,18 +173,18 @@ pub struct GallerySnapshot {
 }
 
 impl GallerySnapshot {
-    /// A snapshot of these people and templates. When the index that is asked for cannot be built, exact search takes its
-    /// place, and the warning says so.
+    /// A snapshot of these people and templates. It answers at once, and so exactly; where a graph is wanted, it
+    /// [wants rebuilding](GallerySnapshot::wants_rebuilding).
     ///
     /// # Errors
     /// `Data`, when a template has not the model's dimension, and what reading the templates gives.
     pub fn new(
         model: Model,
-        kind: IndexKind,
+        choice: impl Into<IndexChoice>,
         generation: u64,
         people: HashMap<IdentityId, Person>,
         templates: impl IntoIterator<Item = Result<(IdentityId, TemplateId, Embedding)>>,
-    ) -> Result<(Self, Vec<Warning>)> {
+    ) -> Result<Self> {
         let templates = templates.into_iter();
         let mut rows = Rows::with_capacity(model.id, model.dimension, templates.size_hint().0)?;
         let mut owners = Vec::with_capacity(templates.size_hint().0);
@@ -184,27 +193,27 @@ impl GallerySnapshot {
             rows.push(&embedding)?;
             owners.push(Owner { identity, template });
         }
-        let (base, warning) = base(kind, Arc::new(rows), owners)?;
-        let snapshot = Self {
+        let base = Part::build(IndexKind::Exact, rows, owners)?;
+        Ok(Self {
             generation,
             model,
-            kind,
+            choice: choice.into(),
+            graph: Graph::Welcome,
             people: Arc::new(people),
             parts: vec![Arc::new(base)],
             hidden: Arc::default(),
             unwiped: false,
             built_for: Weak::new(),
             templates: OnceLock::new(),
-        };
-        Ok((snapshot, warning.into_iter().collect()))
+        })
     }
 
     /// An empty one, for a store that is not there yet.
     ///
     /// # Errors
     /// `Data`, when the model has no dimension.
-    pub fn empty(model: Model, kind: IndexKind) -> Result<Self> {
-        Ok(Self::new(model, kind, 0, HashMap::new(), [])?.0)
+    pub fn empty(model: Model, choice: impl Into<IndexChoice>) -> Result<Self> {
+        Self::new(model, choice, 0, HashMap::new(), [])
     }
 
     /// The generation of the store it was read from.
@@ -224,12 +233,17 @@ impl GallerySnapshot {
 
     /// The index that answers.
     pub fn index(&self) -> IndexKind {
-        self.parts.first().map_or(self.kind, |base| base.index.kind())
+        self.parts.first().map_or(IndexKind::Exact, |base| base.index.kind())
     }
 
-    /// The index that was asked for.
-    pub fn kind(&self) -> IndexKind {
-        self.kind
+    /// The base that it stands on.
+    pub fn base(&self) -> Base {
+        Base(self.parts.first().map(Arc::downgrade).unwrap_or_default())
+    }
+
+    /// What was asked for.
+    pub fn choice(&self) -> IndexChoice {
+        self.choice
     }
 
     /// Number of templates of people who are looked for.
@@ -263,13 +277,35 @@ impl GallerySnapshot {
     /// The `k` nearest identities that are looked for, each with the score of its best template. From the exact index they
     /// are exactly these; of equal scores the identity enrolled first comes first.
     pub fn search(&self, probe: &Embedding, k: usize) -> Match {
-        let candidates = self.nearest(probe, k, |person| person.searched);
+        let candidates = self.nearest(probe, k, Way::Index, |person| person.searched);
         Match { candidates, model: self.model.id, generation: self.generation, index: self.index() }
+    }
+
+    /// The same by comparing with every template, whatever the index: what an approximate one is held against.
+    pub fn search_exactly(&self, probe: &Embedding, k: usize) -> Match {
+        let candidates = self.nearest(probe, k, Way::Exactly, |person| person.searched);
+        Match { candidates, model: self.model.id, generation: self.generation, index: IndexKind::Exact }
     }
 
     /// The same among all identities, whatever their standing: for the gate and for the operator.
     pub fn nearest_of_all(&self, probe: &Embedding, k: usize) -> Vec<Candidate> {
-        self.nearest(probe, k, |_| true)
+        self.nearest(probe, k, Way::Index, |_| true)
+    }
+
+    /// The same for each of several probes, in one pass over the templates.
+    pub fn nearest_of_all_to(&self, probes: &[Embedding], k: usize) -> Vec<Vec<Candidate>> {
+        let fetch = first_fetch(k);
+        let of_part = |part: &Arc<Part>| (part.clone(), part.index.search_many(probes, fetch).into_iter());
+        let mut found: Vec<_> = self.parts.iter().map(of_part).collect();
+        let one = |probe: &Embedding| {
+            let of_parts = found.iter_mut().map(|(part, hits)| part.owned(hits.next().unwrap_or_default()));
+            let hits = self.merged(of_parts.collect(), fetch);
+            let best = self.best_of_each(&hits, k, &|_| true);
+            // Few identities hold the nearest templates: the long way.
+            let enough = best.len() >= k || hits.len() < fetch;
+            if enough { best } else { self.nearest_of_all(probe, k) }
+        };
+        probes.iter().map(one).collect()
     }
 
     /// Scores of an identity's templates with the probe.
@@ -333,17 +369,32 @@ impl GallerySnapshot {
         !self.hidden.contains(owner) && self.people.contains_key(&owner.identity)
     }
 
+    /// The same with another index over its base.
+    #[cfg(test)]
+    pub(crate) fn answering_by(&self, index: impl FnOnce(Box<dyn Index>) -> Box<dyn Index>) -> Self {
+        let base = self.parts.first().expect("a base");
+        let index = index(build(IndexKind::Exact, base.rows.clone()).expect("exact search"));
+        let base = Part { index, rows: base.rows.clone(), owners: base.owners.clone() };
+        self.shared_with(vec![Arc::new(base)], self.hidden.clone())
+    }
+
     /// True if vectors of that identity are in memory, hidden or not.
     #[cfg(test)]
     pub(super) fn has_rows_of(&self, identity: IdentityId) -> bool {
         self.parts.iter().flat_map(|part| &part.owners).any(|owner| owner.identity == identity)
     }
 
-    fn nearest(&self, probe: &Embedding, k: usize, wanted: impl Fn(&Person) -> bool) -> Vec<Candidate> {
+    fn nearest(
+        &self,
+        probe: &Embedding,
+        k: usize,
+        way: Way,
+        wanted: impl Fn(&Person) -> bool,
+    ) -> Vec<Candidate> {
         let rows: usize = self.parts.iter().map(|part| part.owners.len()).sum();
-        let mut fetch = k.saturating_mul(4).max(FIRST_FETCH);
+        let mut fetch = first_fetch(k);
         loop {
-            let hits = self.hits(probe, fetch);
+            let hits = self.hits(probe, fetch, way);
             let best = self.best_of_each(&hits, k, &wanted);
             // Whoever is not among the hits has no template better than the last of them.
             if best.len() >= k || hits.len() < fetch || fetch >= rows {
@@ -354,12 +405,18 @@ impl GallerySnapshot {
     }
 
     /// The best `fetch` rows of all parts, best first.
-    fn hits(&self, probe: &Embedding, fetch: usize) -> Vec<(Owner, f32)> {
-        let of_part = |part: &Arc<Part>| -> Vec<(Owner, f32)> {
-            let owned = |hit: Hit| Some((*part.owners.get(hit.row as usize)?, hit.score));
-            part.index.search(probe, fetch).into_iter().filter_map(owned).collect()
+    fn hits(&self, probe: &Embedding, fetch: usize, way: Way) -> Vec<(Owner, f32)> {
+        let of_part = |part: &Arc<Part>| match way {
+            Way::Exactly if part.index.kind() != IndexKind::Exact => {
+                part.owned(Exact::plain(part.rows.clone()).search(probe, fetch))
+            }
+            Way::Index | Way::Exactly => part.owned(part.index.search(probe, fetch)),
         };
-        let mut hits: Vec<(Owner, f32)> = self.parts.iter().flat_map(of_part).collect();
+        self.merged(self.parts.iter().map(of_part).collect(), fetch)
+    }
+
+    fn merged(&self, of_parts: Vec<Vec<(Owner, f32)>>, fetch: usize) -> Vec<(Owner, f32)> {
+        let mut hits = of_parts.concat();
         if self.parts.len() > 1 {
             // Stable: of equal scores the earlier part, and in it the earlier row, comes first.
             hits.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -398,11 +455,19 @@ impl GallerySnapshot {
     /// For each identity the nearest other one, by their closest templates; pairs once, the closest first.
     pub fn closest_pairs(&self, most: usize) -> Vec<(IdentityId, IdentityId, f32)> {
         let mut pairs: HashMap<(IdentityId, IdentityId), f32> = HashMap::new();
-        for (part, row, owner) in self.live_rows() {
-            let Some(probe) = part.rows.embedding(row) else { continue };
-            for other in self.nearest_of_all(&probe, most.clamp(2, 16) + 1) {
-                if other.identity != owner.identity {
-                    let pair = (owner.identity.min(other.identity), owner.identity.max(other.identity));
+        let mut rows = self
+            .live_rows()
+            .filter_map(|(part, row, owner)| Some((owner.identity, part.rows.embedding(row)?)));
+        loop {
+            let (owners, probes): (Vec<IdentityId>, Vec<Embedding>) = rows.by_ref().take(AT_ONCE).unzip();
+            if probes.is_empty() {
+                break;
+            }
+            for (own, others) in
+                owners.into_iter().zip(self.nearest_of_all_to(&probes, most.clamp(2, 16) + 1))
+            {
+                for other in others.into_iter().filter(|other| other.identity != own) {
+                    let pair = (own.min(other.identity), own.max(other.identity));
                     let score = pairs.entry(pair).or_insert(other.score);
                     *score = score.max(other.score);
                 }
@@ -412,178 +477,6 @@ impl GallerySnapshot {
         pairs.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
         pairs.truncate(most);
         pairs
-    }
-}
-
-/// What makes the next snapshot of one: templates that came and went, and the people as they are now.
-#[derive(Default)]
-pub struct Delta {
-    /// Templates that are new, or somebody else's than before.
-    pub added: Vec<(IdentityId, TemplateId, Embedding)>,
-    /// Templates that are gone, or somebody else's than before, with whose they were.
-    pub removed: Vec<(IdentityId, TemplateId)>,
-    /// People who changed; `None`: who is gone.
-    pub people: Vec<(IdentityId, Option<Person>)>,
-}
-
-impl GallerySnapshot {
-    /// The snapshot after a change. The base is shared, unless so much lies beside it that an exact one is built again;
-    /// see [`GallerySnapshot::wants_rebuilding`] for others.
-    ///
-    /// # Errors
-    /// `Data`, when a template is another model's.
-    pub fn after(&self, generation: u64, delta: Delta) -> Result<Self> {
-        let mut people = self.people.clone();
-        if !delta.people.is_empty() {
-            let map = Arc::make_mut(&mut people);
-            for (id, person) in delta.people {
-                match person {
-                    Some(person) => drop(map.insert(id, person)),
-                    None => drop(map.remove(&id)),
-                }
-            }
-        }
-        let mut hidden = self.hidden.clone();
-        if !delta.removed.is_empty() || !delta.added.is_empty() {
-            let set = Arc::make_mut(&mut hidden);
-            set.extend(delta.removed.iter().map(|&(identity, template)| Owner { identity, template }));
-        }
-        let mut next = Self { generation, people, ..self.shared_with(self.parts.clone(), hidden) };
-        let mut gone: HashSet<TemplateId> = delta.removed.iter().map(|&(_, template)| template).collect();
-        for (_, template, _) in &delta.added {
-            gone.remove(template);
-        }
-        for (identity, template, embedding) in delta.added {
-            next.add(Owner { identity, template }, &embedding)?;
-        }
-        next.wipe(&gone)?;
-        if next.kind == IndexKind::Exact && next.wants_rebuilding() {
-            next = next.rebuilt()?.0;
-        }
-        Ok(next)
-    }
-
-    /// Adds a row beside the base. Parts of like size become one, so that there are few of them and each row is copied a few
-    /// times at most.
-    fn add(&mut self, owner: Owner, embedding: &Embedding) -> Result<()> {
-        if self.hidden.contains(&owner) {
-            Arc::make_mut(&mut self.hidden).remove(&owner);
-            if self.parts.iter().any(|part| part.owners.contains(&owner)) {
-                // It lies there already, hidden while it was somebody else's.
-                return Ok(());
-            }
-        }
-        let mut rows = Rows::with_capacity(self.model.id, self.model.dimension, 1)?;
-        rows.push(embedding)?;
-        self.parts.push(Arc::new(Part::build(IndexKind::Exact, rows, vec![owner])?));
-        while let [_, .., before, last] = self.parts.as_slice()
-            && before.owners.len() < 2 * last.owners.len()
-        {
-            let at = self.parts.len() - 2;
-            let pair = self.parts.split_off(at);
-            let joined = Part::join(IndexKind::Exact, self.model, &pair, &HashSet::new())?;
-            self.parts.push(Arc::new(joined));
-        }
-        Ok(())
-    }
-
-    /// Takes the rows of templates that are gone out of memory, whoever they were of: beside the base at once. A base is marked,
-    /// to be built again. They stay hidden: a base that is being built may have them.
-    fn wipe(&mut self, gone: &HashSet<TemplateId>) -> Result<()> {
-        let of_gone = |owner: &&Owner| gone.contains(&owner.template);
-        let holds = |part: &Arc<Part>| part.owners.iter().any(|owner| of_gone(&owner));
-        if gone.is_empty() || !self.parts.iter().any(holds) {
-            return Ok(());
-        }
-        let (model, mut parts) = (self.model, self.parts.iter());
-        let base = parts.next().cloned();
-        self.unwiped |= base.as_ref().is_some_and(holds);
-        let mut wiped: Vec<Arc<Part>> = base.into_iter().collect();
-        for part in parts {
-            let owners: HashSet<Owner> = part.owners.iter().filter(of_gone).copied().collect();
-            if owners.is_empty() {
-                wiped.push(part.clone());
-            } else if owners.len() < part.owners.len() {
-                let one = std::slice::from_ref(part);
-                wiped.push(Arc::new(Part::join(IndexKind::Exact, model, one, &owners)?));
-            }
-        }
-        self.parts = wiped;
-        Ok(())
-    }
-
-    /// True if the base should be built again: so much lies beside it, or is hidden in it; or it has rows of templates that are
-    /// gone.
-    pub fn wants_rebuilding(&self) -> bool {
-        let base = self.parts.first().map_or(0, |base| base.owners.len());
-        let beside: usize = self.parts.iter().skip(1).map(|part| part.owners.len()).sum();
-        self.unwiped || beside.max(self.hidden.len()) > LOOSE.max(base / 4)
-    }
-
-    /// The same content with one base that holds all of it. For an approximate index this takes as long as building one:
-    /// do it beside, and give the result to [`GallerySnapshot::onto`].
-    ///
-    /// # Errors
-    /// `Data`, when it cannot be built.
-    pub fn rebuilt(&self) -> Result<(Self, Option<Warning>)> {
-        let joined = Part::join(IndexKind::Exact, self.model, &self.parts, &self.hidden)?;
-        let Part { rows, owners, .. } = joined;
-        let (base, warning) = base(self.kind, rows, owners)?;
-        let rebuilt = self.shared_with(vec![Arc::new(base)], Arc::default());
-        let built_for = self.parts.first().map(Arc::downgrade).unwrap_or_default();
-        Ok((Self { unwiped: false, built_for, ..rebuilt }, warning))
-    }
-
-    /// This snapshot, standing on the base that was `rebuilt` from an earlier one meanwhile. If it has another base than that one
-    /// had (another model's, or one that came in another way), the rebuilt one is of no use, and this is the snapshot as it was:
-    /// nobody knows what went in between.
-    ///
-    /// # Errors
-    /// As [`GallerySnapshot::rebuilt`].
-    pub fn onto(&self, rebuilt: &Self) -> Result<Self> {
-        let base = self.parts.first().map(Arc::downgrade).unwrap_or_default();
-        if rebuilt.model != self.model || !rebuilt.built_for.ptr_eq(&base) {
-            return Ok(self.shared_with(self.parts.clone(), self.hidden.clone()));
-        }
-        let in_base: HashSet<Owner> =
-            rebuilt.parts.iter().flat_map(|part| part.owners.iter().copied()).collect();
-        // Whatever is somebody's now and did not get into the new base: what came meanwhile, and what was hidden then.
-        let elsewhere: HashSet<Owner> = in_base.union(&self.hidden).copied().collect();
-        let beside = Part::join(IndexKind::Exact, self.model, &self.parts, &elsewhere)?;
-        let mut parts = rebuilt.parts.clone();
-        if !beside.owners.is_empty() {
-            parts.push(Arc::new(beside));
-        }
-        let hidden: HashSet<Owner> = self.hidden.intersection(&in_base).copied().collect();
-        // What went while it was built lies in it.
-        let unwiped = !hidden.is_empty();
-        Ok(Self { unwiped, ..self.shared_with(parts, Arc::new(hidden)) })
-    }
-
-    fn shared_with(&self, parts: Vec<Arc<Part>>, hidden: Arc<HashSet<Owner>>) -> Self {
-        Self {
-            generation: self.generation,
-            model: self.model,
-            kind: self.kind,
-            people: self.people.clone(),
-            parts,
-            hidden,
-            unwiped: self.unwiped,
-            built_for: Weak::new(),
-            templates: OnceLock::new(),
-        }
-    }
-}
-
-/// A part with the index that was asked for, or an exact one and the reason.
-fn base(kind: IndexKind, rows: Arc<Rows>, owners: Vec<Owner>) -> Result<(Part, Option<Warning>)> {
-    match build(kind, rows.clone()) {
-        Ok(index) => Ok((Part { rows, owners, index }, None)),
-        Err(cause) if kind != IndexKind::Exact => {
-            let index = build(IndexKind::Exact, rows.clone())?;
-            Ok((Part { rows, owners, index }, Some(Warning::IndexRefused(cause.chain()))))
-        }
-        Err(cause) => Err(cause),
     }
 }
 

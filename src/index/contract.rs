@@ -137,3 +137,19 @@ fn two_builds_of_the_same_rows_answer_alike() {
         }
     }
 }
+
+#[test]
+fn several_probes_at_once_find_what_each_finds_alone() {
+    let (mut people, templates) = draw(1500, 9);
+    let stranger = Embedding::new(ModelId([2; 32]), templates[0].as_slice().to_vec()).expect("a vector");
+    let mut probes: Vec<Embedding> = (0..150).map(|number| people.template(number * 3)).collect();
+    probes.insert(70, stranger);
+    for kind in KINDS {
+        let index = index_of(kind, &templates);
+        for k in [0, 1, 5, 64, 300, 1500] {
+            let alone: Vec<Vec<Hit>> = probes.iter().map(|probe| index.search(probe, k)).collect();
+            assert_eq!(index.search_many(&probes, k), alone, "{kind:?}, k = {k}");
+        }
+        assert!(index.search_many(&[], 5).is_empty());
+    }
+}

@@ -1,35 +1,58 @@
-//! Every template is compared: the default index, and the truth that others are tested against.
+//! Every template is compared: the truth that others are tested against, and the default where it is fast enough.
 //!
 //! ```text
-//!  rows ──64 at a time──▶ dots (SIMD) ──64 scores──▶ TopK: a short sorted list; most scores end at one comparison
+//!                        ┌─ plain: few rows, or many asked for ─ f32 dots ──▶ TopK ─────────────────────────┐
+//!  rows ──64 at a time───┤                                                                                  ├─▶ top k
+//!                        └─ codes (8 bits) ──▶ intervals ──▶ Shortlist ──▶ scored again in f32 (`rescore`) ─┘
 //! ```
 //!
-//! Scoring and selecting are apart, so that a coarse first pass (8-bit rows) can stand before
-//! [`Rows::rescore`] without touching either.
+//! Both ways give the same answer to the bit: an interval holds the row's score (`codes.rs`), and a row is left out only where k others
+//! are better for certain. Of several probes each looks at a block of codes while it is in the first cache.
 
 use std::sync::Arc;
 
+use super::codes::{BLOCK, Codes, Intervals, ProbeCodes};
 use super::kernel::dots;
 use super::rows::{Probe, Rows, best_first};
+use super::shortlist::Shortlist;
 use super::{Hit, Index};
 use crate::types::embedding::Embedding;
 use crate::types::matching::IndexKind;
 
-/// Rows scored before their scores are looked at. 64 rows of 512 numbers are 128 KiB.
-const BLOCK: usize = 64;
-
 /// Above this many answers it is cheaper to sort all scores than to keep a list sorted.
 const LARGEST_LIST: usize = 256;
+
+/// With fewer rows than this there is nothing to save.
+const FEWEST_CODED: usize = 128;
 
 /// Exact cosine search.
 pub struct Exact {
     rows: Arc<Rows>,
+    codes: Option<Codes>,
 }
 
 impl Exact {
-    /// Takes the rows as they are.
+    /// Takes the rows as they are, and keeps them in 8 bits beside.
     pub fn new(rows: impl Into<Arc<Rows>>) -> Self {
-        Self { rows: rows.into() }
+        let rows = rows.into();
+        let codes = if rows.len() < FEWEST_CODED { None } else { Codes::of(&rows) };
+        Self { rows, codes }
+    }
+
+    /// Searches in f32 alone: slower, and the same answers.
+    pub fn plain(rows: impl Into<Arc<Rows>>) -> Self {
+        Self { rows: rows.into(), codes: None }
+    }
+
+    /// How the first pass is computed on this processor; `None` without one.
+    pub fn first_pass(&self) -> Option<&'static str> {
+        self.codes.as_ref().map(Codes::way)
+    }
+
+    /// The codes, where a first pass over them pays: most rows have to drop out in it.
+    fn coded(&self, k: usize) -> Option<&Codes> {
+        let pays = k <= LARGEST_LIST && k.saturating_mul(4) <= self.rows.len();
+        self.codes.as_ref().filter(|_| pays)
     }
 }
 
@@ -43,10 +66,53 @@ impl Index for Exact {
     }
 
     fn search(&self, probe: &Embedding, k: usize) -> Vec<Hit> {
-        if !self.rows.accepts(probe) {
-            return Vec::new();
+        self.search_many(std::slice::from_ref(probe), k).pop().unwrap_or_default()
+    }
+
+    fn search_many(&self, probes: &[Embedding], k: usize) -> Vec<Vec<Hit>> {
+        let comparable = |probe: &Embedding| self.rows.accepts(probe) && k > 0;
+        let Some(codes) = self.coded(k) else {
+            let plain =
+                |probe| if comparable(probe) { scan(&self.rows, &Probe::new(probe), k) } else { Vec::new() };
+            return probes.iter().map(plain).collect();
+        };
+        let mut passes: Vec<Option<Pass>> =
+            probes.iter().map(|probe| comparable(probe).then(|| Pass::new(probe, codes, k))).collect();
+        for block in 0..self.rows.len().div_ceil(BLOCK) {
+            passes.iter_mut().flatten().for_each(|pass| pass.look_at(codes, block));
         }
-        scan(&self.rows, &Probe::new(probe), k)
+        passes.into_iter().map(|pass| pass.map_or_else(Vec::new, |pass| pass.answer(&self.rows, k))).collect()
+    }
+}
+
+/// One probe on its way through the codes.
+struct Pass {
+    probe: Probe,
+    coded: ProbeCodes,
+    intervals: Intervals,
+    shortlist: Shortlist,
+}
+
+impl Pass {
+    fn new(probe: &Embedding, codes: &Codes, k: usize) -> Self {
+        let probe = Probe::new(probe);
+        let coded = codes.probe(&probe);
+        Self { probe, coded, intervals: Intervals::new(), shortlist: Shortlist::new(k) }
+    }
+
+    fn look_at(&mut self, codes: &Codes, block: usize) {
+        codes.intervals(&self.coded, block, &mut self.intervals);
+        if !self.intervals.reach(self.shortlist.bar()) {
+            return;
+        }
+        let first = u32::try_from(block * BLOCK).unwrap_or(u32::MAX);
+        for (row, (low, high)) in (first..).zip(self.intervals.iter()) {
+            self.shortlist.offer(row, low, high);
+        }
+    }
+
+    fn answer(self, rows: &Rows, k: usize) -> Vec<Hit> {
+        rows.rescore(&self.probe, self.shortlist.rows(), k)
     }
 }
 
@@ -156,6 +222,59 @@ mod tests {
         let sorted = rows.rescore(&probe, 0..1000, 1000);
         for k in [0, 1, 2, 63, 200, 256, 300] {
             assert_eq!(scan(&rows, &probe, k), sorted[..k], "k = {k}");
+        }
+    }
+
+    /// Rows as galleries have them, and as nobody wishes for: all alike, near each other beyond 8 bits, in pairs.
+    fn crowds(dimension: usize) -> Vec<(&'static str, Vec<Embedding>)> {
+        let mut people = Population::new(MODEL, dimension, 21);
+        let mut rng = fastrand::Rng::with_seed(4);
+        let one = people.template(0);
+        let mut near = |by: f32| {
+            let vector = one.as_slice().iter().map(|x| x + by * (rng.f32() - 0.5)).collect();
+            Embedding::new(MODEL, vector).expect("a vector")
+        };
+        vec![
+            ("people", (0..1500).map(|n| people.template(n / 5)).collect()),
+            ("one vector again and again", vec![one.clone(); 700]),
+            ("within a code", (0..900).map(|_| near(1e-4)).collect()),
+            ("within a float", (0..900).map(|_| near(1e-7)).collect()),
+            (
+                "opposites",
+                (0..600)
+                    .map(|n| {
+                        if n % 2 == 0 {
+                            near(0.01)
+                        } else {
+                            let vector = near(0.01).as_slice().iter().map(|x| -x).collect();
+                            Embedding::new(MODEL, vector).expect("a vector")
+                        }
+                    })
+                    .collect(),
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_first_pass_leaves_nobody_out_and_changes_no_bit() {
+        for dimension in [3, 64, 130, 512] {
+            for (what, templates) in crowds(dimension) {
+                let mut rows = Rows::with_capacity(MODEL, dimension, templates.len()).expect("a dimension");
+                templates.iter().for_each(|t| rows.push(t).expect("one model"));
+                let rows = Arc::new(rows);
+                let (coded, plain) = (Exact::new(rows.clone()), Exact::plain(rows));
+                assert!(coded.coded(1).is_some() && plain.coded(1).is_none());
+                let mut people = Population::new(MODEL, dimension, 21);
+                let strangers = (0..30).map(|n| people.template(n * 11));
+                let probes: Vec<Embedding> = templates.iter().take(30).cloned().chain(strangers).collect();
+                for k in [1, 2, 5, 64, 150, 256] {
+                    assert_eq!(
+                        coded.search_many(&probes, k),
+                        plain.search_many(&probes, k),
+                        "{what}, k = {k}"
+                    );
+                }
+            }
         }
     }
 }

@@ -5,14 +5,16 @@
 
 use crate::base::error::Result;
 use crate::types::embedding::Embedding;
-use crate::types::matching::IndexKind;
+use crate::types::matching::{IndexChoice, IndexKind};
 
+mod codes;
 #[cfg(test)]
 mod contract;
 pub mod exact;
 pub mod hnsw;
 mod kernel;
 pub mod rows;
+mod shortlist;
 pub mod synthetic;
 
 pub use rows::Rows;
@@ -38,6 +40,22 @@ pub trait Index: Send + Sync {
     }
     /// The `k` nearest templates, best first. Fewer if there are fewer; none for a probe of another model.
     fn search(&self, probe: &Embedding, k: usize) -> Vec<Hit>;
+    /// The same for each of several probes, in their order; in one pass over the templates, where that is faster.
+    fn search_many(&self, probes: &[Embedding], k: usize) -> Vec<Vec<Hit>> {
+        probes.iter().map(|probe| self.search(probe, k)).collect()
+    }
+}
+
+/// Templates from which on the graph answers sooner than comparing all of them does; see docs/index.md for the measurement.
+pub const GRAPH_FROM: usize = 250_000;
+
+/// The kind for so many templates.
+pub fn kind_for(choice: IndexChoice, templates: usize) -> IndexKind {
+    match choice {
+        IndexChoice::Always(kind) => kind,
+        IndexChoice::Auto if templates < GRAPH_FROM => IndexKind::Exact,
+        IndexChoice::Auto => IndexKind::Hnsw,
+    }
 }
 
 /// Builds an index of that kind over the rows. It holds templates of `rows.model()` only.

@@ -10,7 +10,8 @@ pub const SHOT_QUEUE: usize = 256;
 /// search stalls; workers then wait, and frames are dropped and counted at the mailboxes.
 pub const DECIDER_QUEUE: usize = 1024;
 
-/// Tending the gallery may take this long before the watchdog ends the process: building a large index again does.
+/// Tending the gallery may take this long before the watchdog ends the process: writes wait for a slow disk, and for a command that has
+/// the store.
 pub const GALLERY_STUCK: Duration = Duration::from_secs(900);
 
 /// How long a drain may take before the process exits anyway. systemd and people wait ten seconds.
@@ -24,6 +25,9 @@ pub const INFERENCE_STUCK: Duration = Duration::from_secs(20);
 
 /// A decision (a search, a publication) that takes longer than this is stuck.
 pub const DECISION_STUCK: Duration = Duration::from_secs(10);
+
+/// How long the graph's checker rests after each look: comparing a large gallery whole takes some 0.1 s of an idle core.
+pub const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Candidates asked of the gallery: the best, the second for the margin, and a few for the record.
 pub const CANDIDATES: usize = 5;

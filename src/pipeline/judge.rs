@@ -7,6 +7,7 @@ use super::budget;
 use super::fitting::Fittings;
 use super::ledger::Ledger;
 use super::queue::Shot;
+use super::self_check::{Sample, Samples};
 use super::shadow::{Comparison, Search, Shadow, ShadowPolicy};
 use crate::base::clock::Moment;
 use crate::config;
@@ -18,7 +19,7 @@ use crate::types::decision::{Notice, Sight};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
 use crate::types::ids::TrackId;
-use crate::types::matching::Match;
+use crate::types::matching::{IndexKind, Match};
 
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
 #[derive(Debug)]
@@ -86,6 +87,8 @@ pub struct Judge {
     fittings: Option<Arc<Fittings>>,
     /// The model's own threshold that is decided by, once there was a switch.
     model_threshold: Option<f32>,
+    /// Where probes of an approximate index wait to be looked at again.
+    samples: Option<Arc<Samples>>,
 }
 
 impl Judge {
@@ -100,8 +103,19 @@ impl Judge {
         let mut decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
         decider.set_places(policy.places.clone());
         let shadow = shadow(&policy, searched);
-        let (ledger, fittings, model_threshold) = (Ledger::default(), None, None);
-        Self { decider, shadow, ledger, gallery, searched, searches, policy, fittings, model_threshold }
+        let (ledger, fittings, model_threshold, samples) = (Ledger::default(), None, None, None);
+        Self {
+            decider,
+            shadow,
+            ledger,
+            gallery,
+            searched,
+            searches,
+            policy,
+            fittings,
+            model_threshold,
+            samples,
+        }
     }
 
     /// The model may be switched: the threshold follows.
@@ -109,6 +123,13 @@ impl Judge {
     pub fn following(mut self, fittings: Arc<Fittings>) -> Self {
         self.model_threshold = Some(fittings.current().threshold);
         self.fittings = Some(fittings);
+        self
+    }
+
+    /// What an approximate index is asked is left there, to be asked exactly.
+    #[must_use]
+    pub fn checked(mut self, samples: Arc<Samples>) -> Self {
+        self.samples = Some(samples);
         self
     }
 
@@ -120,10 +141,16 @@ impl Judge {
         let threshold = self.fittings.as_ref().map(|fittings| fittings.current().threshold);
         let snapshot = self.gallery.current();
         let searches = self.searches.clone();
+        let approximate = snapshot.index() != IndexKind::Exact;
+        let samples =
+            self.samples.clone().filter(|_| approximate).map(|samples| (samples, self.thresholds().least()));
         let search = |probe: &Embedding| {
             let started = Instant::now();
             let found = snapshot.search(probe, budget::CANDIDATES);
             searches.record(started.elapsed());
+            if let Some((samples, threshold)) = &samples {
+                samples.put(Sample { probe: probe.clone(), threshold: *threshold });
+            }
             found
         };
         let mut decisions = self.look_up(&snapshot, &search);
@@ -198,13 +225,11 @@ impl Judge {
     }
 
     fn apply_policy(&mut self, search: &Search<'_>) -> Vec<Notice> {
-        let Policy { rules, thresholds, places, shadow } = self.policy.clone();
-        let following = |thresholds: Thresholds| match self.model_threshold {
-            Some(threshold) => thresholds.with_model(threshold),
-            None => thresholds,
-        };
-        let thresholds = following(thresholds);
-        let shadow = shadow.map(|policy| ShadowPolicy { thresholds: following(policy.thresholds), ..policy });
+        let Policy { rules, places, shadow, .. } = self.policy.clone();
+        let shadow = shadow.map(|policy| {
+            let thresholds = self.of_the_model(policy.thresholds);
+            ShadowPolicy { thresholds, ..policy }
+        });
         self.decider.set_places(places.clone());
         match (&mut self.shadow, shadow) {
             (Some(running), Some(policy)) => running.follow(policy, places, search),
@@ -213,9 +238,22 @@ impl Judge {
                 *stopped = policy.map(|policy| Shadow::new(policy, places, self.searched));
             }
         }
-        let told = self.decider.policy_changed(rules, thresholds, search);
+        let told = self.decider.policy_changed(rules, self.thresholds(), search);
         self.shadow.iter_mut().for_each(|shadow| shadow.heard(&told));
         told
+    }
+
+    /// As the policy says, with the threshold of the model in use.
+    fn thresholds(&self) -> Thresholds {
+        self.of_the_model(self.policy.thresholds.clone())
+    }
+
+    /// These, with the threshold of the model in use.
+    fn of_the_model(&self, thresholds: Thresholds) -> Thresholds {
+        match self.model_threshold {
+            Some(threshold) => thresholds.with_model(threshold),
+            None => thresholds,
+        }
     }
 
     /// What this decides, with the shadow deciding the same beside it.

@@ -20,6 +20,7 @@ use super::lane::Lane;
 use super::outlet::Outlet;
 use super::pool::{Batching, Pool};
 use super::roll::Roll;
+use super::self_check::{Checker, Samples};
 use super::shadow::Comparison;
 use super::succession::LiveEmbedders;
 use super::tuning::Tuning;
@@ -93,6 +94,7 @@ pub struct Live {
     workers: Vec<JoinHandle<()>>,
     decider: JoinHandle<()>,
     watcher: (Stopper, JoinHandle<()>),
+    checker: (Stopper, JoinHandle<()>),
 }
 
 impl Live {
@@ -112,7 +114,9 @@ impl Live {
         }));
         let workers = start_workers(plan.workers, models, &pool, &judge, &fittings, &around)?;
         let policy = Policy::of(config, models.default_threshold());
-        let decider = start_decider(policy, heard, &fittings, &around)?;
+        let samples = Arc::new(Samples::default());
+        let decider = start_decider(policy, heard, &fittings, samples.clone(), &around)?;
+        let checker = start_checker(samples, &around)?;
         let watcher = start_watcher(&around, judge.clone())?;
         let mut live = Self {
             fittings,
@@ -125,6 +129,7 @@ impl Live {
             workers,
             decider,
             watcher,
+            checker,
         };
         for camera in &config.cameras {
             live.add(camera, config)?;
@@ -193,9 +198,10 @@ impl Live {
         let settled = self.pool.settle(left());
         self.pool.close();
         self.watcher.0.stop();
+        self.checker.0.stop();
         drop(self.judge);
         let mut finished = settled;
-        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1]) {
+        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1, self.checker.1]) {
             finished &= join_within(thread, left());
         }
         finished
@@ -278,6 +284,7 @@ fn start_decider(
     policy: Policy,
     heard: crossbeam_channel::Receiver<Message>,
     fittings: &Arc<Fittings>,
+    samples: Arc<Samples>,
     around: &Surroundings,
 ) -> Result<JoinHandle<()>> {
     let mut judge = Judge::new(
@@ -286,7 +293,8 @@ fn start_decider(
         Box::new(uuid::Uuid::now_v7),
         around.stats.gallery.search.clone(),
     )
-    .following(fittings.clone());
+    .following(fittings.clone())
+    .checked(samples);
     let beat = around.heartbeats.register("decider", budget::DECISION_STUCK);
     let around = around.clone();
     spawn("decider".to_owned(), move || {
@@ -366,19 +374,69 @@ fn announce(decision: &Decision, shot: Option<Moment>, around: &Surroundings) {
     }
 }
 
-/// Looks after the gallery: tells the decider of another snapshot, starts and ends validities when their time comes, and builds a
-/// base again beside the searches.
+/// Looks after the gallery: tells the decider of another snapshot, starts and ends validities when their time comes, and asks for a
+/// base to be built again.
 fn start_watcher(around: &Surroundings, judge: Sender<Message>) -> Result<(Stopper, JoinHandle<()>)> {
     let (stopper, stop) = shutdown::channel();
     let beat = around.heartbeats.register("gallery", budget::GALLERY_STUCK);
     let around = around.clone();
     // Before the thread begins, so that no change is missed.
     let roll = Roll::of(&around.custody.shared.current());
-    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge, roll))?;
+    let builder = start_builder(&around)?;
+    let thread = spawn("gallery".to_owned(), move || watch(&stop, &beat, &around, &judge, roll, &builder))?;
     Ok((stopper, thread))
 }
 
-fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message>, mut roll: Roll) {
+/// Builds the gallery's base again when it is asked to, at a low priority. It ends when nobody can ask any more; nobody waits for it
+/// at the end, as nothing stops a build that has begun.
+fn start_builder(around: &Surroundings) -> Result<Sender<()>> {
+    let (ask, asked) = bounded(1);
+    let custody = around.custody.clone();
+    spawn("index".to_owned(), move || {
+        last_in_line();
+        for () in asked {
+            if let Err(error) = custody.rebuild() {
+                tracing::warn!(
+                    error = error.chain(),
+                    "the gallery's index could not be built again; the last one answers"
+                );
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
+/// Holds an approximate index against exact search, a probe now and then, at a low priority.
+fn start_checker(samples: Arc<Samples>, around: &Surroundings) -> Result<(Stopper, JoinHandle<()>)> {
+    let (stopper, stop) = shutdown::channel();
+    let custody = around.custody.clone();
+    let mut checker = Checker::new(custody.shared.clone(), samples, around.stats.clone());
+    let thread = spawn("index-check".to_owned(), move || {
+        last_in_line();
+        while !stop.wait(budget::CHECK_PAUSE) {
+            if checker.look() {
+                custody.swapped_beside();
+            }
+        }
+    })?;
+    Ok((stopper, thread))
+}
+
+/// This thread, and those that it starts, have a tenth of a core where the others want all of it. On Linux that is a thread's, not the
+/// process's.
+fn last_in_line() {
+    // Not allowed: then it is as important as the others.
+    let _ = rustix::process::nice(10);
+}
+
+fn watch(
+    stop: &Stop,
+    beat: &Beat,
+    around: &Surroundings,
+    judge: &Sender<Message>,
+    mut roll: Roll,
+    builder: &Sender<()>,
+) {
     let mut rounds = Rounds::new(around.custody.clone());
     let mut failing = false;
     loop {
@@ -395,6 +453,10 @@ fn watch(stop: &Stop, beat: &Beat, around: &Surroundings, judge: &Sender<Message
             default(rounds.wait()) => {}
         }
         beat.work(|| rounds.look());
+        if around.custody.shared.current().wants_rebuilding() {
+            // Full: it is asked already.
+            let _ = builder.try_send(());
+        }
         if std::mem::replace(&mut failing, rounds.failing()) != rounds.failing() {
             note_health_of_gallery(rounds.failing(), around);
         }
@@ -418,7 +480,8 @@ pub fn note_gallery(snapshot: &GallerySnapshot, warnings: &[Warning], stats: &St
     let (identities, templates) = (snapshot.identities(), snapshot.templates());
     let generation = snapshot.generation();
     stats.gallery.swapped(snapshot.index(), identities as u64, templates as u64, generation);
-    tracing::info!(identities, templates, generation, "gallery in use");
+    let index = snapshot.index().as_str();
+    tracing::info!(identities, templates, generation, index, "gallery in use");
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 

@@ -21,6 +21,7 @@ pub mod outlet;
 pub mod pool;
 pub mod queue;
 pub mod roll;
+pub mod self_check;
 pub mod shadow;
 pub mod succession;
 pub mod tuning;

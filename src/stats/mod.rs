@@ -163,6 +163,10 @@ pub struct GalleryStats {
     templates: Gauge,
     generation: Gauge,
     reviews_due: Gauge,
+    checks: Counter,
+    recalled: Counter,
+    agreed: Counter,
+    distrusted: Gauge,
     /// Searches.
     pub search: Arc<Timing>,
 }
@@ -176,12 +180,25 @@ impl GalleryStats {
         self.generation.set(generation);
     }
 
+    /// A search by the approximate index was repeated exactly: was the nearest identity found, and would the decision be the same?
+    pub fn checked(&self, recalled: bool, agreed: bool) {
+        self.checks.add(1);
+        self.recalled.add(u64::from(recalled));
+        self.agreed.add(u64::from(agreed));
+    }
+
+    /// The approximate index is used no more.
+    pub fn distrusted(&self) {
+        self.distrusted.set(1);
+    }
+
     /// So many identities' review dates have come.
     pub fn reviews_due(&self, reviews: u64) {
         self.reviews_due.set(reviews);
     }
 
-    fn snapshot(&self) -> GallerySnapshot {
+    /// The figures now.
+    pub fn snapshot(&self) -> GallerySnapshot {
         let index = *self.index.lock().unwrap_or_else(PoisonError::into_inner);
         GallerySnapshot {
             index: index.map_or("", IndexKind::as_str).to_owned(),
@@ -189,6 +206,10 @@ impl GalleryStats {
             templates: self.templates.get(),
             generation: self.generation.get(),
             reviews_due: self.reviews_due.get(),
+            index_checks: self.checks.get(),
+            index_recalled: self.recalled.get(),
+            index_agreed: self.agreed.get(),
+            index_distrusted: self.distrusted.get() == 1,
             searches: self.search.runs(),
             search_s: self.search.seconds(),
         }

@@ -78,6 +78,18 @@ pub struct GallerySnapshot {
     /// Identities whose review date has come.
     #[serde(default)]
     pub reviews_due: u64,
+    /// Searches by the approximate index that were repeated exactly.
+    #[serde(default)]
+    pub index_checks: u64,
+    /// Of these, those that found the nearest identity.
+    #[serde(default)]
+    pub index_recalled: u64,
+    /// Of these, those that lead to the same decision.
+    #[serde(default)]
+    pub index_agreed: u64,
+    /// True if the approximate index answered wrongly too often, and exact search took its place.
+    #[serde(default)]
+    pub index_distrusted: bool,
     /// Searches made.
     pub searches: u64,
     /// Time spent on them, in seconds.

@@ -28,6 +28,21 @@ impl IndexKind {
     }
 }
 
+/// Which index a gallery is to be searched with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexChoice {
+    /// Whichever answers sooner at the gallery's size.
+    Auto,
+    /// This one.
+    Always(IndexKind),
+}
+
+impl From<IndexKind> for IndexChoice {
+    fn from(kind: IndexKind) -> Self {
+        Self::Always(kind)
+    }
+}
+
 /// What events may say of somebody on a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -52,7 +52,7 @@ fn wrong_values_are_refused() {
         ),
         (
             "[gallery]\nindex = 'flat'".into(),
-            "gallery.index: expected \"exact\" or \"hnsw\", found the text \"flat\"",
+            "gallery.index: expected \"auto\" or \"exact\" or \"hnsw\", found the text \"flat\"",
         ),
         ("[gallery]\npath = ''".into(), "gallery.path: expected a path"),
         ("[gallery]\nkey_file = ''".into(), "gallery.key_file: expected \"auto\" or a path"),

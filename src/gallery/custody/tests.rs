@@ -55,7 +55,8 @@ fn nobody_waits_for_a_command_that_has_the_keeper() {
 fn who_is_forgotten_leaves_memory_with_the_next_look_at_the_latest() {
     for index in [IndexKind::Exact, IndexKind::Hnsw] {
         let mut site = Site::new();
-        let open = |site: &Site| Custody::of(Opening { index, ..site.opening() }).expect("a gallery");
+        let open =
+            |site: &Site| Custody::of(Opening { index: index.into(), ..site.opening() }).expect("a gallery");
         let custody = open(&site);
         let ids: Vec<_> = (0..4)
             .map(|person| site.enrol(&mut hold(&custody.keeper), record(&format!("Person {person}")), person))
@@ -70,7 +71,7 @@ fn who_is_forgotten_leaves_memory_with_the_next_look_at_the_latest() {
             let now = custody.shared.current();
             assert!(index == IndexKind::Hnsw && id != beside || !now.has_rows_of(id), "{index:?}");
         }
-        custody.tend().expect("built again");
+        custody.rebuild().expect("built again");
         let now = custody.shared.current();
         assert!(!now.has_rows_of(ids[1]) && now.has_rows_of(ids[2]) && !now.wants_rebuilding());
         assert_eq!((now.index(), now.identities()), (index, 3));

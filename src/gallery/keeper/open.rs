@@ -28,7 +28,7 @@ use crate::gallery::tombstones::Tombstones;
 use crate::infer::models::Models;
 use crate::types::embedding::Embedding;
 use crate::types::ids::{IdentityId, ModelId, TemplateId};
-use crate::types::matching::IndexKind;
+use crate::types::matching::IndexChoice;
 
 /// The model whose templates are searched.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ pub struct Opening {
     /// The model that is searched; `None`: the one the gallery was last used with.
     pub model: Option<Model>,
     /// Which index searches it.
-    pub index: IndexKind,
+    pub index: IndexChoice,
     /// Whether enrolment crops are kept.
     pub keeps_crops: bool,
     /// Who opens it.
@@ -224,12 +224,12 @@ impl Keeper {
         if Store::look(self.store.path())? != Found::Sealed(wanted) {
             return Err(err!(Software, "the gallery is under another key than {wanted} by now"));
         }
-        let kind = self.shared.current().kind();
+        let choice = self.shared.current().choice();
         let known = self.model.clone();
         let (directory, model, last, (snapshot, warnings)) = self.store.read(|tables| {
             let directory = Directory::read(tables)?;
             let model = read_model(tables)?.unwrap_or(known);
-            let loaded = load(tables, &directory, &model, kind)?;
+            let loaded = load(tables, &directory, &model, choice)?;
             Ok((directory, model, tables.last_audit_row()?, loaded))
         })?;
         (self.directory, self.model) = (directory, model);
@@ -426,15 +426,15 @@ pub(in crate::gallery) fn load(
     tables: &Tables<'_>,
     directory: &Directory,
     model: &Model,
-    kind: IndexKind,
+    choice: IndexChoice,
 ) -> Result<(GallerySnapshot, Vec<Warning>)> {
-    gather(tables, directory, model, kind, None)?.build()
+    gather(tables, directory, model, choice, None)?.build()
 }
 
 /// What a snapshot is built from. Building one may take minutes, and needs nothing but this.
 pub(in crate::gallery) struct Gathered {
     model: snapshot::Model,
-    kind: IndexKind,
+    choice: IndexChoice,
     generation: u64,
     people: HashMap<IdentityId, Person>,
     templates: Vec<Fresh>,
@@ -452,7 +452,7 @@ pub(in crate::gallery) fn gather(
     tables: &Tables<'_>,
     directory: &Directory,
     model: &Model,
-    kind: IndexKind,
+    choice: IndexChoice,
     fresh: Option<Vec<Fresh>>,
 ) -> Result<Gathered> {
     let people: HashMap<IdentityId, Person> =
@@ -486,7 +486,7 @@ pub(in crate::gallery) fn gather(
         *others.entry(row.model).or_default() += 1;
     }
     let model = snapshot::Model { id: model.id, dimension: model.dimension };
-    Ok(Gathered { model, kind, generation, people, templates, unfit, others })
+    Ok(Gathered { model, choice, generation, people, templates, unfit, others })
 }
 
 impl Gathered {
@@ -495,10 +495,10 @@ impl Gathered {
     /// # Errors
     /// `Data`, when a template has not the model's dimension.
     pub(in crate::gallery) fn build(self) -> Result<(GallerySnapshot, Vec<Warning>)> {
-        let Self { model, kind, generation, people, templates, unfit, others } = self;
+        let Self { model, choice, generation, people, templates, unfit, others } = self;
         let templates = templates.into_iter().map(Ok);
-        let (snapshot, mut warnings) = GallerySnapshot::new(model, kind, generation, people, templates)?;
-        warnings.extend(unfit);
+        let mut warnings = unfit;
+        let snapshot = GallerySnapshot::new(model, choice, generation, people, templates)?;
         // Templates of another model beside those of this one are what a model switch leaves, and no news.
         if snapshot.is_empty() {
             warnings.insert(0, Warning::Empty);

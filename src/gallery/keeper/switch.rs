@@ -309,8 +309,8 @@ impl Keeper {
     fn gather(&self, to: &Model, made: &Made) -> Result<Prepared> {
         let fresh = self.fresh(to, made);
         let (ready, lost) = self.ready_and_lost(to, made, &fresh);
-        let kind = self.shared.current().kind();
-        let gathered = self.store.read(|tables| gather(tables, &self.directory, to, kind, Some(fresh)))?;
+        let choice = self.shared.current().choice();
+        let gathered = self.store.read(|tables| gather(tables, &self.directory, to, choice, Some(fresh)))?;
         Ok(Prepared { gathered, ready, lost })
     }
 

@@ -72,7 +72,7 @@ impl Site {
             key: KeySource::File(self.folder.path().join("gallery.key")),
             given_key: None,
             model: Some(Model { id: MODEL, dimension: DIMENSION, name: "test".to_owned(), threshold: 0.5 }),
-            index: IndexKind::Exact,
+            index: IndexKind::Exact.into(),
             keeps_crops: false,
             holder: Holder::this("test", None),
             // Another test's child has our files for as long as it is none but a copy of us.

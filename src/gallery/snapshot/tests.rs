@@ -11,6 +11,14 @@ fn person(name: &str, searched: bool) -> Person {
     Person { name: name.into(), external_id: None, lists: [Arc::new(rule)].into(), searched }
 }
 
+/// With the graph that it waits for.
+fn settled(snapshot: GallerySnapshot) -> GallerySnapshot {
+    if !snapshot.wants_rebuilding() {
+        return snapshot;
+    }
+    snapshot.onto(&snapshot.rebuilt().expect("rebuilt").0).expect("stands on it")
+}
+
 /// What a gallery holds, kept in the plainest way.
 #[derive(Default)]
 struct Oracle {
@@ -23,7 +31,7 @@ impl Oracle {
         let people = self.people.clone().into_iter().collect();
         let mut rows: Vec<_> = self.templates.iter().map(|(id, (who, e))| (*who, *id, e.clone())).collect();
         rows.sort_by_key(|(who, id, _)| (*who, *id));
-        GallerySnapshot::new(MODEL, kind, 1, people, rows.into_iter().map(Ok)).expect("builds").0
+        settled(GallerySnapshot::new(MODEL, kind, 1, people, rows.into_iter().map(Ok)).expect("builds"))
     }
 
     /// The k best identities, by looking at every template.
@@ -182,7 +190,7 @@ fn a_base_of_another_model_is_not_stood_on() {
     let snapshot = |model, embedding| {
         let people = HashMap::from([(who, person("Ana", true))]);
         let rows = [Ok((who, TemplateId::generate(), embedding))];
-        GallerySnapshot::new(model, IndexKind::Hnsw, 1, people, rows).expect("builds").0
+        settled(GallerySnapshot::new(model, IndexKind::Hnsw, 1, people, rows).expect("builds"))
     };
     let (before, now) = (snapshot(MODEL, first.template(1)), snapshot(other, second.template(1)));
     // The model was switched while a base was built beside.
@@ -201,7 +209,7 @@ fn a_template_that_is_gone_leaves_memory_also_where_it_lay_for_somebody_before()
     for kind in [IndexKind::Exact, IndexKind::Hnsw] {
         let people = [ana, ben, other].map(|who| (who, person("somebody", true))).into();
         let rows = [Ok((ana, moved, vector.clone())), Ok((other, stays, population.template(2)))];
-        let snapshot = GallerySnapshot::new(MODEL, kind, 1, people, rows).expect("builds").0;
+        let snapshot = settled(GallerySnapshot::new(MODEL, kind, 1, people, rows).expect("builds"));
         let holds = |snapshot: &GallerySnapshot| {
             snapshot.parts.iter().flat_map(|part| &part.owners).any(|owner| owner.template == moved)
         };
@@ -220,5 +228,72 @@ fn a_template_that_is_gone_leaves_memory_also_where_it_lay_for_somebody_before()
         assert_eq!((snapshot.templates(), snapshot.wants_rebuilding()), (1, holds(&snapshot)));
         let snapshot = snapshot.onto(&snapshot.rebuilt().expect("rebuilt").0).expect("goes on");
         assert_eq!((holds(&snapshot), snapshot.wants_rebuilding(), snapshot.templates()), (false, false, 1));
+    }
+}
+
+fn crowd(templates: usize) -> (Oracle, Population) {
+    let mut population = Population::new(MODEL.id, MODEL.dimension, 8);
+    let mut oracle = Oracle::default();
+    for number in 0..templates {
+        let (who, template) = (IdentityId::generate(), TemplateId::generate());
+        oracle.people.insert(who, person("somebody", true));
+        oracle.templates.insert(template, (who, population.template(number)));
+    }
+    (oracle, population)
+}
+
+#[test]
+fn nobody_waits_for_a_graph_and_it_is_built_once() {
+    let (oracle, mut population) = crowd(600);
+    let people = oracle.people.clone().into_iter().collect();
+    let rows = oracle.templates.iter().map(|(id, (who, e))| Ok((*who, *id, e.clone())));
+    let begun = GallerySnapshot::new(MODEL, IndexKind::Hnsw, 1, people, rows).expect("builds");
+    assert_eq!((begun.index(), begun.wants_rebuilding()), (IndexKind::Exact, true));
+    oracle.agrees(&begun, &population.template(7), 3);
+    // Somebody goes while it is built: hidden at once, and not found afterwards.
+    let (built, warning) = begun.rebuilt().expect("rebuilt");
+    assert!(warning.is_none());
+    let (gone, who) = oracle.templates.iter().map(|(id, (who, _))| (*id, *who)).next().expect("somebody");
+    let vector = oracle.templates[&gone].1.clone();
+    let delta = Delta { removed: vec![(who, gone)], people: vec![(who, None)], ..Delta::default() };
+    let now = begun.after(2, delta).expect("gone").onto(&built).expect("stands on it");
+    assert_eq!(now.index(), IndexKind::Hnsw);
+    for snapshot in [&now, &settled(now.onto(&built).expect("the same"))] {
+        assert!(snapshot.search(&vector, 5).candidates.iter().all(|c| c.identity != who));
+        assert!(snapshot.search_exactly(&vector, 5).candidates.iter().all(|c| c.identity != who));
+    }
+    assert!(!settled(now).wants_rebuilding());
+}
+
+#[test]
+fn a_graph_that_is_distrusted_answers_no_more_until_the_gallery_is_opened_again() {
+    let (oracle, mut population) = crowd(600);
+    let graph = oracle.snapshot(IndexKind::Hnsw);
+    let probe = population.template(11);
+    let changed = graph.after(2, Delta::default()).expect("nothing");
+    let exact = changed.distrusting(&graph).expect("it stands on that base");
+    assert_eq!((exact.index(), exact.generation(), exact.wants_rebuilding()), (IndexKind::Exact, 2, false));
+    oracle.agrees(&exact, &probe, 3);
+    let (rebuilt, _) = exact.rebuilt().expect("rebuilt");
+    assert_eq!(rebuilt.index(), IndexKind::Exact);
+    assert!(exact.distrusting(&graph).is_none(), "once");
+    // Another base is none that was audited.
+    assert!(oracle.snapshot(IndexKind::Hnsw).distrusting(&graph).is_none());
+}
+
+#[test]
+fn several_probes_at_once_find_whom_each_finds_alone() {
+    let (mut oracle, mut population) = crowd(300);
+    // One holds more templates than are fetched at first.
+    let who = *oracle.people.keys().next().expect("somebody");
+    for _ in 0..200 {
+        oracle.templates.insert(TemplateId::generate(), (who, population.template(1000)));
+    }
+    for kind in [IndexKind::Exact, IndexKind::Hnsw] {
+        let snapshot = oracle.snapshot(kind);
+        let probes: Vec<Embedding> = [3, 1000, 40, 1000, 2000].map(|n| population.template(n)).into();
+        let together = snapshot.nearest_of_all_to(&probes, 5);
+        let alone: Vec<_> = probes.iter().map(|probe| snapshot.nearest_of_all(probe, 5)).collect();
+        assert_eq!(together, alone);
     }
 }

@@ -95,7 +95,7 @@ fn gallery(number: u8, generation: u64, ana: IdentityId) -> Arc<GallerySnapshot>
     let templates = [Ok((ana, TemplateId::generate(), vector(number)))];
     let people = HashMap::from([(ana, person)]);
     Arc::new(
-        GallerySnapshot::new(searched, IndexKind::Exact, generation, people, templates).expect("a gallery").0,
+        GallerySnapshot::new(searched, IndexKind::Exact, generation, people, templates).expect("a gallery"),
     )
 }
 
@@ -218,7 +218,7 @@ fn a_stranger_to_the_new_model_is_withdrawn_only_after_a_fair_look() {
     scene.steps(20);
     // Switched by force: nobody has a template of the new model.
     let searched = snapshot::Model { id: model(2), dimension: DIMENSION };
-    let empty = GallerySnapshot::new(searched, IndexKind::Exact, 2, HashMap::new(), []).expect("a gallery").0;
+    let empty = GallerySnapshot::new(searched, IndexKind::Exact, 2, HashMap::new(), []).expect("a gallery");
     scene.shared.swap(Arc::new(empty));
     scene.fittings.install(fitting(2, 0.3), vec![Box::new(Ana(2))]);
     assert_eq!(said(&scene.step()), Vec::<String>::new(), "one shot is no fair look");

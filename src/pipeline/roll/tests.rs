@@ -41,7 +41,6 @@ impl Box7 {
         let model = Model { id, dimension: DIMENSION };
         GallerySnapshot::new(model, IndexKind::Exact, self.generation, self.people.clone(), rows)
             .expect("a gallery")
-            .0
     }
 }
 

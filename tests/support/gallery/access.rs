@@ -44,7 +44,7 @@ pub fn open(folder: &Path) -> Result<Keeper> {
         key: KeySource::File(folder.join("gallery.key")),
         given_key: None,
         model: Some(model(number)),
-        index: IndexKind::Exact,
+        index: IndexKind::Exact.into(),
         keeps_crops: true,
         holder: Holder::this("test", None),
         // A child that another test starts holds a copy of our lock until it has become the other program.

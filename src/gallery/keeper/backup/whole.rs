@@ -140,7 +140,7 @@ impl Keeper {
         {
             self.model = model.clone();
         }
-        let index = self.shared.current().kind();
+        let index = self.shared.current().choice();
         let (model, on_swap) = (&self.model, &self.on_swap);
         let (directory, stored, snapshot, warnings) = self.store.read(|tables| {
             // Not for a moment is anybody searched for whose time was over: what is stored follows below.

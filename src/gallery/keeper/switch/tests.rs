@@ -131,7 +131,7 @@ impl Scene {
     }
 
     fn open_with(&self, number: u8, index: IndexKind) -> Keeper {
-        let opening = Opening { index, ..self.opening(number) };
+        let opening = Opening { index: index.into(), ..self.opening(number) };
         let (mut keeper, _) = Keeper::open(opening, Box::new(drop)).expect("a gallery");
         keeper.set_embedders(Arc::new(self.fake.clone()));
         keeper

@@ -137,7 +137,8 @@ fn an_index_is_built_beside_the_lock() {
         take_in(&mut keeper, &bundle::write(&content(people, each), &signer).expect("a bundle"));
         eprintln!("{} templates of {NUMBERS}:", people * each);
         let gathered = timed("  read under the lock", || {
-            let read = |tables: &Tables<'_>| gather(tables, &keeper.directory, &model, IndexKind::Hnsw, None);
+            let read =
+                |tables: &Tables<'_>| gather(tables, &keeper.directory, &model, IndexKind::Hnsw.into(), None);
             keeper.store.read(read).expect("readable")
         });
         timed("  built beside it", || gathered.build().expect("a snapshot"));
