@@ -20,6 +20,7 @@ mod pictures;
 pub mod progress;
 pub mod recognize;
 pub mod replay;
+pub mod review;
 pub mod run;
 pub mod status;
 mod switch;
@@ -133,6 +134,11 @@ enum Command {
     /// what was asked for, the least change of each that would have given another verdict, and what it was decided with. All of it
     /// stands in the event: neither the configuration nor the gallery of today is asked.
     Explain(events::ExplainArgs),
+    /// Say whether a recognition was right, and see how often they are.
+    ///
+    /// confirm, reject or unsure; said again, the last word counts. It is on record in the audit log, which outlives the event. Without
+    /// an event: what was said so far, and the precision that follows from it, with its interval.
+    Review(review::ReviewArgs),
     /// Look after models: prepare their files, and change the one the gallery uses.
     Models(models::ModelsArgs),
     /// Print a completion script for a shell.
@@ -180,6 +186,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Audit(args) => audit::run(args),
         Command::Events(args) => events::run(args),
         Command::Explain(args) => events::run_explain(args),
+        Command::Review(args) => review::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.

@@ -17,6 +17,7 @@ use super::list::List;
 use super::name::Name;
 use super::outside;
 use super::record::{ExternalId, ListName, Record, Standing};
+use super::review::EventReview;
 use crate::base::error::Result;
 use crate::types::ids::ModelId;
 
@@ -332,6 +333,13 @@ pub enum Command {
         /// Which picture.
         kind: outside::Kind,
     },
+    /// What an operator says of a recognition.
+    ReviewEvent {
+        /// The verdict, and what it is about.
+        review: Box<EventReview>,
+    },
+    /// What operators said of all events: how many were right.
+    Reviews,
     /// Who was on which list then.
     AuditAt {
         /// When.

@@ -26,6 +26,7 @@ pub mod outside;
 pub mod reading;
 pub mod record;
 pub mod report;
+pub mod review;
 pub mod rounds;
 pub mod shared;
 pub mod snapshot;

@@ -26,7 +26,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -34,11 +34,13 @@ use uuid::Uuid;
 
 use self::desk::Asking;
 pub use self::explain::{ExplainArgs, run as run_explain};
+pub(super) use self::show::{Which as EventName, which as event_name};
 use super::console::Console;
 use super::desk::DeskArgs;
 use super::{context, output};
 use crate::base::error::Result;
-use crate::events::{EventMaker, Ids, json_schema};
+use crate::config::Config;
+use crate::events::{Event, EventMaker, Ids, json_schema};
 use crate::{bail, err};
 
 /// Arguments of `events`.
@@ -179,6 +181,15 @@ impl EventsCommand {
             Self::Snapshot(args) => snapshot::run(&args, &session.desk),
         }
     }
+}
+
+/// The event of that number or id, and its number.
+///
+/// # Errors
+/// As [`desk::open`]; `NoInput`, without such an event.
+pub(super) fn find_event(config: &Config, which: EventName, key_file: Option<&Path>) -> Result<(u64, Event)> {
+    let (_, line) = show::fetch(&mut desk::open(config, None, key_file)?, which)?;
+    Ok((line.sequence, words::event(&line)?))
 }
 
 fn schema() -> Result<ExitCode> {

@@ -28,13 +28,13 @@ pub(super) struct ShowArgs {
 
 /// Names an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+pub enum Which {
     Sequence(u64),
     Id(Uuid),
 }
 
 /// Reads the name of an event.
-pub(super) fn which(text: &str) -> Result<Which, String> {
+pub fn which(text: &str) -> Result<Which, String> {
     let number = text.parse().ok().filter(|number| *number > 0).map(Which::Sequence);
     let id = || Uuid::try_parse(text).ok().map(Which::Id);
     number.or_else(id).ok_or_else(|| "expected a number from 1, or an id (a UUID)".to_owned())

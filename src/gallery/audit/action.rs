@@ -61,6 +61,8 @@ actions! {
     UnknownSnapshots = "unknown-snapshots",
     /// Somebody looked at a snapshot.
     SnapshotFetched = "snapshot-fetched",
+    /// Somebody said whether a recognition was right.
+    EventReviewed = "event-reviewed",
     /// Another model's templates are searched.
     ModelChanged = "model-changed",
     /// The model before the last change is searched again.

@@ -29,6 +29,7 @@ mod look;
 mod open;
 mod policy;
 mod read_only;
+mod review;
 mod rotate;
 mod snapshots;
 mod steps;
@@ -180,6 +181,8 @@ impl Keeper {
             Command::AuditAcceptHead => json(&self.audit_accept_head(actor)?),
             Command::AuditShow { filter } => json(&self.audit_show(&filter)?),
             Command::Snapshot { id, kind } => self.snapshot(actor, id, kind),
+            Command::ReviewEvent { review } => json(&self.review_event(actor, &review)?),
+            Command::Reviews => json(&self.reviews()?),
             Command::AuditAt { at } => json(&self.audit_at(at)?),
             Command::Trusted => json(&self.trusted()?),
             Command::Trust { key, label } => json(&self.trust(actor, &key, &label)?),

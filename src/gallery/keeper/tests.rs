@@ -8,6 +8,7 @@ mod figures;
 mod opened;
 mod others;
 mod recovery;
+mod review;
 mod snapshots;
 mod unfit;
 mod words;
