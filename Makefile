@@ -14,10 +14,10 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery torch-fixture training-test training-demo lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-index bench-index-1m bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery torch-fixture training-test training-demo lint fmt doc install uninstall man clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## Debian packages, ONNX Runtime, models, demo pictures, prepared models
 	@scripts/setup $(SETUP_FLAGS)
@@ -45,6 +45,14 @@ bench: setup ## Criterion benches of every kernel
 
 bench-peers: setup ## the same work in a plain Python loop, in the same run
 	benches/peers/run
+
+bench-index: setup ## the indexes beside faiss, hnswlib and usearch (SIZES="1000 10000 100000"); building graphs of 100,000 takes minutes
+	benches/index_peers/run
+
+bench-index-1m: export SIZES := 1000000
+bench-index-1m: export RESUME := var/bench-index
+bench-index-1m: setup ## the same with 1,000,000 templates; goes on where it was stopped
+	benches/index_peers/run
 
 bench-memory: setup ## resident memory with 1, 4 and 8 cameras
 	@cargo build --release --features demo --quiet

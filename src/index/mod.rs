@@ -46,7 +46,7 @@ pub trait Index: Send + Sync {
     }
 }
 
-/// Templates from which on the graph answers sooner than comparing all of them does; see docs/index.md for the measurement.
+/// Templates from which on the graph answers sooner than comparing all of them does; an estimate, see docs/index.md.
 pub const GRAPH_FROM: usize = 250_000;
 
 /// The kind for so many templates.
