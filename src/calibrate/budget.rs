@@ -10,6 +10,9 @@
 //! Expected false alerts a day at threshold t are tracks a day times 1 - exp(-Λ(t)): each track of a stranger is one chance of an alert. All
 //! tracks are counted as strangers', which is a little too many.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::check::fitness;
 use super::fit::{Tails, fit, weighted_quantile};
 use super::groups::{bin_above, dispersion, groups, level};
@@ -31,6 +34,10 @@ pub const LEAST_FITNESS: f64 = 0.05;
 /// hold: no tail is quite of the fitted kind, and an estimate is made again and again.
 pub const SURE: f64 = 0.99;
 
+/// Scores of the tail count as so many at most: with more, the tail's own family would be taken for the truth, which it is not
+/// (Miller and Dunson 2019, robust inference by coarsening).
+const MOST_PEAKS: f64 = 600.0;
+
 /// What is asked for, and what bounds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goal {
@@ -50,8 +57,9 @@ pub struct Goal {
     pub mates: MateShape,
 }
 
-/// Why the threshold is what it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Why a threshold is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The tail of the box's own scores.
     Scores,
@@ -66,8 +74,24 @@ pub enum Basis {
     NoFit,
 }
 
+impl Basis {
+    /// All of them.
+    pub const ALL: [Basis; 5] = [Basis::Scores, Basis::Floor, Basis::Enrolled, Basis::TooFew, Basis::NoFit];
+
+    /// The name in events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Basis::Scores => "scores",
+            Basis::Floor => "floor",
+            Basis::Enrolled => "enrolled",
+            Basis::TooFew => "too_few",
+            Basis::NoFit => "no_fit",
+        }
+    }
+}
+
 /// A median and a 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     /// The 2.5 % point.
     pub low: f64,
@@ -201,6 +225,7 @@ fn fits(scores: &Scores, groups: &[Group], seen: &[u64], total: u64, goal: &Goal
         let first = bin_above(seen, part * total as f64);
         let dispersion = dispersion(scores, first);
         let view = View::new(groups, first, goal.identities, goal.mates, 1.0 / dispersion);
+        let view = view.counting_at_most(MOST_PEAKS);
         let peaks = view.peaks();
         if peaks < LEAST_PEAKS {
             break;

@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 /// Width of a bin of scores.
 pub const WIDTH: f64 = 0.005;
 /// Bins from -1 to 1.
@@ -46,7 +48,7 @@ pub enum Ended {
 }
 
 /// Under what a track was judged.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Hours since any fixed moment.
     pub hour: i64,
@@ -57,7 +59,7 @@ pub struct Judged {
 }
 
 /// What one hour held, under one threshold and one size of the gallery.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// Under what.
     pub judged: Judged,
@@ -74,7 +76,7 @@ pub struct Block {
 }
 
 /// The blocks of the last 30 days.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     blocks: VecDeque<Block>,
     /// Hours in which the camera was looked at, the first and the last of them.
@@ -82,11 +84,16 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The camera is being looked at in this hour, whether anybody comes by or not.
+    /// The camera was looked at in this hour, which is over, whether anybody came by or not.
     pub fn watched(&mut self, hour: i64) {
         if self.hours.back().is_none_or(|last| *last < hour) {
             self.hours.push_back(hour);
         }
+        self.forget(hour);
+    }
+
+    /// What is too old by this hour goes.
+    fn forget(&mut self, hour: i64) {
         while self.hours.front().is_some_and(|first| *first + WINDOW <= hour) {
             self.hours.pop_front();
         }
@@ -97,7 +104,7 @@ impl Scores {
 
     /// A track ended.
     pub fn ended(&mut self, judged: Judged, how: Ended) {
-        self.watched(judged.hour);
+        self.forget(judged.hour);
         let block = self.block(judged);
         block.tracks = block.tracks.saturating_add(1);
         match how {

@@ -34,6 +34,17 @@ pub struct MateShape {
     pub deviation: f64,
 }
 
+impl MateShape {
+    /// Where nobody has measured it: wide enough for the small models that there are.
+    pub const USUAL: Self = Self { mean: 0.6, deviation: 0.15 };
+}
+
+impl From<[f32; 2]> for MateShape {
+    fn from([mean, deviation]: [f32; 2]) -> Self {
+        Self { mean: f64::from(mean), deviation: f64::from(deviation) }
+    }
+}
+
 /// A tail: the unknowns, each on a scale on which it is free.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tail {
@@ -175,6 +186,13 @@ impl View {
         let above = |bin: usize| normal::above((edge(bin as u16) - mates.mean) / mates.deviation);
         let mates = (usize::from(first)..BINS).map(|bin| above(bin) - above(bin + 1)).collect();
         Self { first, groups: seen.collect(), mates, weight }
+    }
+
+    /// The same, in which all scores above `u` together count as so many at most.
+    #[must_use]
+    pub fn counting_at_most(mut self, most: f64) -> Self {
+        self.weight = self.weight.min(most / self.peaks().max(1.0));
+        self
     }
 
     /// Scores seen above `u`.

@@ -124,6 +124,7 @@ fn a_tail_that_is_none_is_refused() {
     let mut random = Random::seeded(8);
     for hour in 0..10 * 24 {
         let judged = Judged { hour, threshold: 0.45, identities: 100 };
+        scores.watched(hour);
         for i in 0..20 {
             let spread = 0.004 * random.unit() as f32;
             scores.ended(judged, Ended::NonMatch(if i % 5 == 0 { 0.40 + spread } else { 0.2 + spread }));

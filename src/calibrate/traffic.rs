@@ -1,11 +1,13 @@
 //! How many tracks a camera sees in a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::normal;
 use super::scores::Scores;
 use crate::eval::random::Random;
 
+/// A day counts, if the camera was looked at in so many of its hours.
+const LEAST_HOURS: u32 = 20;
 /// Days differ at least by this part, as long as few were seen.
 const LEAST_VARIATION: f64 = 0.3;
 /// Fixed, so that an estimate can be repeated.
@@ -23,18 +25,24 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn of(scores: &Scores) -> Self {
-        let hours: Vec<i64> = scores.hours().collect();
-        let Some(first) = hours.first() else { return Self { mean: 0.0, error: 1.0, days: 0 } };
-        let mut watched: BTreeMap<i64, (u32, f64)> = BTreeMap::new();
+        let hours: BTreeSet<i64> = scores.hours().collect();
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
+            return Self { mean: 0.0, error: 1.0, days: 0 };
+        };
+        let mut days: BTreeMap<i64, (u32, u32)> = BTreeMap::new();
         for hour in &hours {
-            watched.entry((hour - first).div_euclid(24)).or_default().0 += 1;
+            days.entry((hour - first) / 24).or_default().0 += 1;
         }
-        for block in scores.blocks() {
-            if let Some(day) = watched.get_mut(&(block.judged.hour - first).div_euclid(24)) {
-                day.1 += f64::from(block.tracks);
+        for block in scores.blocks().filter(|block| hours.contains(&block.judged.hour)) {
+            if let Some(day) = days.get_mut(&((block.judged.hour - first) / 24)) {
+                day.1 += block.tracks;
             }
         }
-        let whole: Vec<f64> = watched.values().filter(|(hours, _)| *hours == 24).map(|(_, n)| *n).collect();
+        let whole: Vec<f64> = days
+            .iter()
+            .filter(|(day, (hours, _))| *hours >= LEAST_HOURS && (*day + 1) * 24 <= last - first + 1)
+            .map(|(_, (hours, tracks))| f64::from(*tracks) * 24.0 / f64::from(*hours))
+            .collect();
         let days = whole.len();
         if days == 0 {
             return Self { mean: 0.0, error: 1.0, days };

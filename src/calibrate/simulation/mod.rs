@@ -27,7 +27,7 @@ const SEED: u64 = 7;
 /// Evenings with an estimate.
 const LOOKS: [usize; 10] = [2, 3, 4, 5, 6, 7, 10, 14, 21, 28];
 /// What every box takes mates' scores for; what they are differs.
-const ASSUMED: MateShape = MateShape { mean: 0.6, deviation: 0.15 };
+const ASSUMED: MateShape = MateShape::USUAL;
 const TRAFFIC: [Traffic; 4] = [Traffic::Steady, Traffic::Rush, Traffic::Bursts, Traffic::Regulars];
 
 /// A box, and what became of it.
