@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
     fn decide(&mut self) -> Decide {
         let (mut s, d) = (self.section("decide"), Decide::default());
         let decide = Decide {
-            threshold: s.get("threshold", d.threshold, read::unless("auto", read::number(0.0..=1.0))),
+            threshold: s.get("threshold", d.threshold, read::unless("auto", read::threshold)),
             margin: s.get("margin", d.margin, read::number(0.0..=1.0)),
             confirm: s.get("confirm", d.confirm, read::whole(1..=100)),
             fuse: s.get("fuse", d.fuse, read::whole(1..=100)),

@@ -19,6 +19,7 @@ mod missed;
 mod own;
 mod presence;
 mod schema;
+mod threshold;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -37,3 +38,4 @@ pub use schema::{
     Area, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting,
     SnapshotRef, Who,
 };
+pub use threshold::{ThresholdData, ThresholdNews};

@@ -9,14 +9,14 @@ use super::ledger::Ledger;
 use super::queue::Shot;
 use crate::base::clock::Moment;
 use crate::config;
-use crate::decide::{self, Decider, Gallery, NewVisitId, Thresholds};
+use crate::decide::{self, Decider, Estimates, Gallery, NewVisitId, Scored, Thresholds};
 use crate::gallery::{GallerySnapshot, SharedGallery};
 use crate::stats::CropDrop;
 use crate::stats::counter::Timing;
 use crate::types::decision::{Notice, Sight};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
-use crate::types::ids::TrackId;
+use crate::types::ids::{ModelId, TrackId};
 use crate::types::matching::Match;
 
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
@@ -43,6 +43,8 @@ pub enum Message {
     Policy(Box<Policy>),
     /// Another gallery snapshot is in use: live tracks need not wait for their next shot.
     Gallery,
+    /// Thresholds were estimated, of scores of this model.
+    Estimates(ModelId, Estimates),
 }
 
 /// What decides, beside the gallery.
@@ -75,6 +77,8 @@ pub struct Judge {
     fittings: Option<Arc<Fittings>>,
     /// The model's own threshold that is decided by, once there was a switch.
     model_threshold: Option<f32>,
+    /// Thresholds that were estimated, and the model they are for.
+    estimates: Option<(ModelId, Estimates)>,
 }
 
 impl Judge {
@@ -87,8 +91,18 @@ impl Judge {
     ) -> Self {
         let searched = described(&gallery.current());
         let decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
-        let (ledger, fittings, model_threshold) = (Ledger::default(), None, None);
-        Self { decider, ledger, gallery, searched, searches, policy, fittings, model_threshold }
+        let ledger = Ledger::default();
+        Self {
+            decider,
+            ledger,
+            gallery,
+            searched,
+            searches,
+            policy,
+            fittings: None,
+            model_threshold: None,
+            estimates: None,
+        }
     }
 
     /// The model may be switched: the threshold follows.
@@ -151,8 +165,17 @@ impl Judge {
                 self.apply_policy(&search)
             }
             Message::Gallery => Vec::new(),
+            Message::Estimates(model, estimates) => {
+                self.estimates = Some((model, estimates));
+                self.apply_policy(&search)
+            }
         });
         decisions
+    }
+
+    /// How the searches for tracks came out that have ended since this was asked, with what was searched.
+    pub fn scored(&mut self) -> (ModelId, Vec<Scored>) {
+        (self.searched.model, self.decider.scored())
     }
 
     /// After a message about a track's shots or its end: true if nothing more of the track will come.
@@ -167,10 +190,15 @@ impl Judge {
 
     fn look_up(&mut self, snapshot: &GallerySnapshot, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
         let now = described(snapshot);
-        if std::mem::replace(&mut self.searched, now) == now {
+        let before = std::mem::replace(&mut self.searched, now);
+        if before == now {
             return Vec::new();
         }
-        self.decider.gallery_changed(now, search)
+        let mut notices = self.decider.gallery_changed(now, search);
+        if before.model != now.model && self.estimates.is_some() {
+            notices.extend(self.apply_policy(search));
+        }
+        notices
     }
 
     fn apply_policy(&mut self, search: &dyn Fn(&Embedding) -> Match) -> Vec<Notice> {
@@ -179,6 +207,9 @@ impl Judge {
             Some(threshold) => thresholds.with_model(threshold),
             None => thresholds,
         };
+        // A score of another model's templates says nothing about these.
+        let own = self.estimates.clone().filter(|(model, _)| *model == self.searched.model);
+        let thresholds = thresholds.with_estimates(own.map(|(_, estimates)| estimates).unwrap_or_default());
         self.decider.policy_changed(rules, thresholds, search)
     }
 

@@ -74,6 +74,8 @@ pub enum ThresholdOrigin {
     Config,
     /// The model's manifest.
     Model,
+    /// Estimated from the camera's own scores, for a budget of false alerts.
+    Budget,
 }
 
 /// A decision with everything needed to say why it was made.

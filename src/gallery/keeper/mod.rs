@@ -47,7 +47,7 @@ pub(in crate::gallery) use directory::{Directory, Entry};
 pub use held::{execute_shared, hold, try_hold};
 pub(in crate::gallery) use open::load;
 pub use open::{Model, Opening};
-pub use policy::Thresholds;
+pub use policy::{Estimated, Thresholds};
 pub use verify::Damaged;
 
 use super::audit::{Chain, HeadFile, Problem};
