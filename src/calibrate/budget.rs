@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Scores ─▶ groups, dispersion, tracks a day ─▶ fit, for u lower to higher, until one is good ─▶ tails
-//!  each tail, with tracks a day drawn beside it ─▶ the threshold that keeps the budget ─▶ the one that 99 % of them are under
+//!  each tail, with tracks a day drawn beside it ─▶ the threshold that keeps the budget ─▶ the one that 95 % of them are under
 //!                                                                                          │
 //!                                          floor, margin between the enrolled ─▶ not below ┘
 //! ```
@@ -30,9 +30,8 @@ pub const LEAST_PEAKS: f64 = 50.0;
 pub const PARTS: [f64; 5] = [0.25, 0.15, 0.10, 0.06, 0.03];
 /// A fit that fits worse than this part of what its tails would show is refused.
 pub const LEAST_FITNESS: f64 = 0.05;
-/// The budget is kept by this part of all tails that could be behind the scores. More than the 95 % of boxes in which it has to
-/// hold: no tail is quite of the fitted kind, and an estimate is made again and again.
-pub const SURE: f64 = 0.99;
+/// The budget is kept by this part of all tails that could be behind the scores.
+pub const SURE: f64 = 0.95;
 
 /// Scores of the tail count as so many at most: with more, the tail's own family would be taken for the truth, which it is not
 /// (Miller and Dunson 2019, robust inference by coarsening).

@@ -94,7 +94,7 @@ impl Calibration {
         if root.has("intervals") && found.intervals.len() != found.rates.points().len() {
             root.mistake("intervals", "expected one for each rate");
         }
-        if root.has("mates") && !(found.mates[1] > 0.0) {
+        if root.has("mates") && found.mates[1] <= 0.0 {
             root.mistake("mates", "expected [mean, standard deviation], the latter above 0");
         }
         root.finish();
