@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-index bench-index-1m bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery torch-fixture training-test training-demo lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-index bench-index-1m bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery sim-budget torch-fixture training-test training-demo lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,10 @@ crash-events: ## the event log: 1,000 kills, 2,000 power cuts, 10,000 flipped bi
 
 bulk-gallery: setup ## enrolment of 10,000 pictures, killed twenty times
 	WATCHLISTD_BULK=10000 WATCHLISTD_BULK_KILLS=20 cargo test --all-features --test bulk_gallery -- --nocapture kills
+
+sim-budget: ## 1,000 simulated boxes: does the alert budget hold? SCORES=FILE of `watchlistd calibrate FOLDER --matrix FILE` adds real faces
+	WATCHLISTD_BOXES=1000 $(if $(SCORES),WATCHLISTD_SCORES=$(abspath $(SCORES))) \
+		cargo test --all-features --lib calibrate::simulation -- --nocapture
 
 torch-fixture: ## what PyTorch answers, for the tests of `models import`; needs Debian's python3-torch
 	/usr/bin/python3 -B tests/torch/fixture.py

@@ -13,6 +13,7 @@ pub mod types;
 
 pub mod align;
 pub mod api;
+pub mod calibrate;
 pub mod cli;
 pub mod config;
 pub mod daemon;

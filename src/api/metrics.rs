@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 use crate::stats::CameraState;
 use crate::stats::counter::Label;
-use crate::stats::snapshot::{CameraSnapshot, Counts, PullSnapshot, SinkSnapshot, Snapshot};
+use crate::stats::snapshot::{
+    CameraSnapshot, Counts, PullSnapshot, SinkSnapshot, Snapshot, ThresholdSnapshot,
+};
 
 /// `Content-Type` of the answer.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -160,6 +162,25 @@ macro_rules! reader {
     };
 }
 
+macro_rules! threshold {
+    ($name:literal, $help:literal, $value:expr) => {
+        Metric {
+            name: $name,
+            kind: "gauge",
+            labels: &["camera"],
+            help: $help,
+            write: |snapshot, samples| {
+                let value: fn(&ThresholdSnapshot) -> Option<f64> = $value;
+                for camera in &snapshot.cameras {
+                    if let Some(value) = camera.threshold.as_ref().and_then(value) {
+                        samples.put(&[("camera", &camera.id)], value);
+                    }
+                }
+            },
+        }
+    };
+}
+
 /// Every metric, in the order of the page.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -270,6 +291,35 @@ pub const METRICS: &[Metric] = &[
         .decisions),
     camera!("watchlistd_shadow_tracks_total", "counter", by "result", "Tracks that left, by whether the policy of [shadow] says the same of them as the one in force.", |c| &c
         .shadow),
+    threshold!("watchlistd_threshold", "Threshold that was estimated for a budget of false alerts.", |t| {
+        Some((f64::from(t.threshold) * 1e4).round() / 1e4)
+    }),
+    threshold!(
+        "watchlistd_false_alerts_budget_per_day",
+        "False alerts a day that the threshold is to keep below.",
+        |t| Some(t.budget)
+    ),
+    threshold!(
+        "watchlistd_false_alerts_expected_per_day",
+        "False alerts a day that are to be expected, as estimated.",
+        |t| Some(t.expected?.median)
+    ),
+    threshold!(
+        "watchlistd_false_alerts_expected_low_per_day",
+        "Lower end of the 95 % interval of the false alerts to be expected.",
+        |t| Some(t.expected?.low)
+    ),
+    threshold!(
+        "watchlistd_false_alerts_expected_high_per_day",
+        "Upper end of the 95 % interval of the false alerts to be expected.",
+        |t| Some(t.expected?.high)
+    ),
+    camera!(
+        "watchlistd_scores_lost_total",
+        "counter",
+        "Tracks whose score did not reach the estimate of the threshold in time.",
+        |c| c.scores_lost
+    ),
     Metric {
         name: "watchlistd_event_latency_seconds",
         kind: "summary",

@@ -94,7 +94,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode> {
     let mut look = Look {
         eyes: Eyes::open(&models, &config.quality, &args.look)?,
         embedder: models.embedder()?,
-        threshold: args.threshold.or(config.decide.threshold).unwrap_or(models.default_threshold()),
+        threshold: args.threshold.or(config.decide.score()).unwrap_or(models.default_threshold()),
     };
     let first = look.at(&args.a, args.face_a)?;
     let mut all_same = true;

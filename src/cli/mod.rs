@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 pub mod audit;
+pub mod calibrate;
 pub mod check;
 pub mod compare;
 pub mod console;
@@ -113,6 +114,12 @@ enum Command {
     /// Verification (1:1) and open-set identification (1:N) with the figures of ISO/IEC 19795-1 and NIST FRTE, each with an interval,
     /// and none that the number of trials does not carry. Nothing of the pictures is kept, unless --cache says so.
     Eval(eval::EvalArgs),
+    /// Find the thresholds that keep a false match rate, on folders of pictures.
+    ///
+    /// Compares all pictures of a folder with a sub-folder for each person, and prints for each false match rate the lowest threshold
+    /// that keeps it, with an interval, and none that the number of pairs does not carry. With --write the table is kept beside the
+    /// model's manifest, and `compare` and the daemon say from it what a threshold stands for.
+    Calibrate(Box<calibrate::CalibrateArgs>),
     /// Look after the enrolled identities: list, change, forget, verify, move and back up.
     ///
     /// Asks the running daemon over its Unix socket; where none runs, opens the store itself, with the key that is configured
@@ -182,6 +189,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Recognize(args) => recognize::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Gallery(args) => gallery::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Events(args) => events::run(args),

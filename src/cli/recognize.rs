@@ -18,6 +18,7 @@ use super::pictures::{self, Pictures, Targets};
 use super::{ConfigArgs, context, faces, output};
 use crate::bail;
 use crate::base::error::{Error, Result};
+use crate::config::Threshold;
 
 /// Arguments of `recognize`.
 #[derive(Debug, Args)]
@@ -76,7 +77,7 @@ pub fn run(args: &RecognizeArgs) -> Result<ExitCode> {
     let kinds = files.iter().map(is_picture).collect::<Result<Vec<bool>>>()?;
     let mut targets = check_targets(args, &kinds)?;
     let mut config = context::load_for_tools(&args.config)?;
-    config.decide.threshold = args.threshold.or(config.decide.threshold);
+    config.decide.threshold = args.threshold.map(Threshold::Score).or(config.decide.threshold);
     let models = context::models_asked_for(&mut config, &args.models)?;
     let gallery = context::gallery(&config, &models)?;
     let mut viewer = picture::Viewer::open(args, &config, &models, &gallery)?;

@@ -24,7 +24,7 @@ use super::table::Column;
 use super::{ConfigArgs, output};
 use crate::bail;
 use crate::base::error::Result;
-use crate::config::{Config, Decide};
+use crate::config::{Config, Decide, Threshold};
 use crate::gallery::{SharedGallery, reading};
 use crate::infer::models::Models;
 use crate::pipeline::judge::Policy;
@@ -156,7 +156,7 @@ impl ReplayArgs {
     fn rules(&self, config: &Config) -> Decide {
         let usual = &config.decide;
         Decide {
-            threshold: self.threshold,
+            threshold: self.threshold.map(Threshold::Score),
             margin: self.margin.unwrap_or(usual.margin),
             confirm: self.confirm.unwrap_or(usual.confirm),
             fuse: self.fuse.unwrap_or(usual.fuse),

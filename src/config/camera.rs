@@ -45,7 +45,7 @@ fn options(defaults: Camera, s: &mut Section<'_>) -> Camera {
         min_face: s.get("min_face", d.min_face, read::unless("auto", read::number(1.0..=4096.0))),
         roi: s.get("roi", d.roi, read::region),
         masks: s.get("masks", d.masks, read::polygons),
-        threshold: s.get("threshold", d.threshold, read::unless("auto", read::number(0.0..=1.0))),
+        threshold: s.get("threshold", d.threshold, read::unless("auto", read::threshold)),
         place: s.get("place", d.place, read::unless("auto", place)),
         id: d.id,
         source: d.source,

@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
     use crate::base::secret::Secret;
-    use crate::config::{CameraSource, EventFile, Rtsp, SinkKind, Transport};
+    use crate::config::{CameraSource, EventFile, Rtsp, SinkKind, Threshold, Transport};
     use crate::types::geometry::Point;
 
     fn id(name: &str) -> CameraId {
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn what_is_done_with_frames_does_not_reconnect() {
         let edits: [fn(&mut Camera); 7] = [
-            |c| c.threshold = Some(0.5),
+            |c| c.threshold = Some(Threshold::Score(0.5)),
             |c| c.detect_fps = 2.0,
             |c| c.roi = Some([0.0, 0.0, 0.5, 0.5]),
             |c| c.masks = vec![vec![Point { x: 0.0, y: 0.0 }; 3]],
@@ -209,7 +209,7 @@ mod tests {
         for edit in edits {
             let (old, mut new) = (config(&["a"]), config(&["a"]));
             edit(&mut new.cameras[0]);
-            new.cameras[0].threshold = Some(0.5);
+            new.cameras[0].threshold = Some(Threshold::Score(0.5));
             assert_eq!(diff(&old, &new).changed, [(id("a"), CameraChange::Reconnect)]);
         }
     }

@@ -211,11 +211,39 @@ impl QualityLimits {
     }
 }
 
+/// What a threshold is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
+    /// A similarity score, 0 to 1.
+    Score(f32),
+    /// The lowest one that keeps a budget of false alerts, estimated from the camera's own scores.
+    Budget(AlertBudget),
+}
+
+impl Threshold {
+    /// The score, if it is one.
+    pub const fn score(self) -> Option<f32> {
+        match self {
+            Threshold::Score(score) => Some(score),
+            Threshold::Budget(_) => None,
+        }
+    }
+}
+
+/// `{ false_alerts_per_day = 1 }`
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AlertBudget {
+    /// Most false alerts a day at a camera that are to be expected.
+    pub per_day: f64,
+    /// The threshold is never below that; `None`: a tenth below the model's own.
+    pub floor: Option<f32>,
+}
+
 /// `[decide]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decide {
     /// Least similarity score of a recognition; `None` takes the model manifest's.
-    pub threshold: Option<f32>,
+    pub threshold: Option<Threshold>,
     /// Least distance to the second identity's score.
     pub margin: f32,
     /// Shots that must agree before a recognition is confirmed.
@@ -228,6 +256,13 @@ pub struct Decide {
     pub fair_look: Duration,
     /// After the last sighting, the same identity at the same camera is the same visit for this long.
     pub cooldown: Duration,
+}
+
+impl Decide {
+    /// The threshold, if it is a score.
+    pub fn score(&self) -> Option<f32> {
+        self.threshold.and_then(Threshold::score)
+    }
 }
 
 /// `[events]`
@@ -326,7 +361,7 @@ pub struct Camera {
     /// Faces whose centre lies in one of these polygons are ignored; corners as fractions.
     pub masks: Vec<Vec<Point>>,
     /// Overrides `decide.threshold`.
-    pub threshold: Option<f32>,
+    pub threshold: Option<Threshold>,
     /// Cameras with the same place belong together: visits go on from one to the other.
     pub place: Option<String>,
 }

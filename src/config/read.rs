@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::raw::{Node, Raw, Wrong, expected};
-use super::{file, units};
+use super::raw::{Node, Raw, Wrong, expected, show_key};
+use super::{AlertBudget, Threshold, file, units};
 use crate::types::geometry::{Point, Size};
 
 /// What a reader gives.
@@ -61,6 +61,35 @@ pub(super) fn exact(range: RangeInclusive<f64>) -> impl Fn(&Node) -> Read<f64> {
     move |node| match any_exact(node).filter(|n| range.contains(n)) {
         Some(n) => Ok(n),
         None => expected(format!("a number from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// A similarity score, or a budget of false alerts a day that one follows from.
+pub(super) fn threshold(node: &Node) -> Read<Threshold> {
+    const WHAT: &str = "a number from 0 to 1, or { false_alerts_per_day = 1 }";
+    let Raw::Table(table) = &node.value else {
+        return match number(0.0..=1.0)(node) {
+            Ok(score) => Ok(Threshold::Score(score)),
+            Err(_) => expected(WHAT),
+        };
+    };
+    let mut wrong = Vec::new();
+    let mut of = |key: &str, from: f64, to: f64| {
+        let value = table.get(key)?;
+        let read = any_exact(value).filter(|n| (from..=to).contains(n));
+        if read.is_none() {
+            wrong.push(format!("{key}: expected a number from {from} to {to}, found {}", value.found()));
+        }
+        read
+    };
+    let per_day = of("false_alerts_per_day", 0.001, 1_000.0);
+    let floor = of("floor", 0.0, 1.0).map(|floor| floor as f32);
+    let known = |key: &&String| matches!(key.as_str(), "false_alerts_per_day" | "floor");
+    wrong.extend(table.keys().filter(|key| !known(key)).map(|key| format!("{}: unknown key", show_key(key))));
+    match per_day {
+        Some(per_day) if wrong.is_empty() => Ok(Threshold::Budget(AlertBudget { per_day, floor })),
+        None if wrong.is_empty() => expected(WHAT),
+        _ => Err(Wrong::Says(wrong.join("; "))),
     }
 }
 

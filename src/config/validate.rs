@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
     fn decide(&mut self) -> Decide {
         let (mut s, d) = (self.section("decide"), Decide::default());
         let decide = Decide {
-            threshold: s.get("threshold", d.threshold, read::unless("auto", read::number(0.0..=1.0))),
+            threshold: s.get("threshold", d.threshold, read::unless("auto", read::threshold)),
             margin: s.get("margin", d.margin, read::number(0.0..=1.0)),
             confirm: s.get("confirm", d.confirm, read::whole(1..=100)),
             fuse: s.get("fuse", d.fuse, read::whole(1..=100)),
@@ -236,7 +236,10 @@ impl<'a> Reader<'a> {
             (own("confirm", d.confirm), own("fuse", d.fuse), own("fair_shots", d.fair_shots));
         let time = |most| read::unless("auto", read::duration(millis(0)..=millis(most)));
         let shadow = Decide {
-            threshold: s.get("threshold", None, read::unless("auto", read::number(0.0..=1.0))),
+            threshold: s
+                .read("threshold", read::unless("auto", read::number(0.0..=1.0)))
+                .flatten()
+                .map(super::Threshold::Score),
             margin: s.get("margin", None, read::unless("auto", read::number(0.0..=1.0))).unwrap_or(d.margin),
             confirm,
             fuse,

@@ -10,16 +10,16 @@ use crate::config;
 use crate::types::decision::{Notice, Stage, Undecided, Verdict};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
-use crate::types::ids::{IdentityId, ModelId, TrackId};
+use crate::types::ids::{CameraId, IdentityId, ModelId, TrackId};
 use crate::types::matching::{IndexKind, Match};
 
 use super::evidence::{Evidence, MAX_KEPT, Search, Shot, Weighing};
 use super::judge::{Outcome, fair, judge};
-use super::lists::Rules;
+use super::lists::{Rules, lowest};
 use super::places::Places;
 use super::presence::Arrival;
 use super::publish::Said;
-use super::threshold::Thresholds;
+use super::threshold::{Threshold, Thresholds};
 use super::visits::{Key, Visits};
 
 /// Most live tracks of all cameras together. Beyond it the one that was heard of longest ago is ended.
@@ -79,8 +79,25 @@ pub(super) struct Track {
     pub(super) own: Option<Uuid>,
     /// The `unknown` or `undecided` that was its last published word.
     pub(super) word: Option<(Verdict, Uuid)>,
+    /// True once it was recognised as anybody, told or not.
+    pub(super) recognized: bool,
     /// When the track was last heard of, in calls.
     pub(super) touched: u64,
+}
+
+/// How the search for a track came out, once it has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// The camera.
+    pub camera: CameraId,
+    /// When it was last seen.
+    pub last_seen: Moment,
+    /// The best fused score that it ever had.
+    pub score: f32,
+    /// The threshold that its best candidate had to reach.
+    pub threshold: f32,
+    /// True if it was recognised as anybody, told or not.
+    pub recognized: bool,
 }
 
 /// Turns shots into decisions, for all cameras.
@@ -97,6 +114,8 @@ pub struct Decider {
     pub(super) visits: Visits,
     pub(super) ended: HashSet<TrackId>,
     pub(super) ended_order: VecDeque<TrackId>,
+    /// Tracks that ended since somebody asked.
+    pub(super) scored: Vec<Scored>,
     pub(super) calls: u64,
     pub(super) latest: Option<Moment>,
 }
@@ -120,6 +139,7 @@ impl Decider {
             visits: Visits::default(),
             ended: HashSet::new(),
             ended_order: VecDeque::new(),
+            scored: Vec::new(),
             calls: 0,
             latest: None,
         }
@@ -133,6 +153,11 @@ impl Decider {
     /// Live tracks and visits remembered, for metrics.
     pub fn load(&self) -> (usize, usize) {
         (self.tracks.len(), self.visits.len())
+    }
+
+    /// How the searches for tracks came out that have ended since this was asked.
+    pub fn scored(&mut self) -> Vec<Scored> {
+        std::mem::take(&mut self.scored)
     }
 
     /// Takes in an embedded shot of a track. `search` is called at most twice, or once for each shot kept when the
@@ -315,10 +340,28 @@ impl Decider {
             out.extend(self.decision(id, verdict, visit, last_seen));
         }
         out.extend(self.departure(id, last_seen));
+        self.note_score(id, base, last_seen);
         self.leave(id, last_seen, out);
         self.tracks.remove(id);
         self.remember_ended(id);
         self.visits.prune(last_seen, self.rules.cooldown);
+    }
+
+    /// Remembers how the search came out, as long as somebody asks for it.
+    fn note_score(&mut self, id: &TrackId, base: Threshold, last_seen: Moment) {
+        let Some(track) = self.tracks.get(id) else { return };
+        let best = track.evidence.fused().and_then(Match::best);
+        if let (Some(best), Some(score)) = (best, track.evidence.highest())
+            && self.scored.len() < MAX_ENDED
+        {
+            self.scored.push(Scored {
+                camera: id.camera.clone(),
+                last_seen,
+                score,
+                threshold: lowest(best, base).value,
+                recognized: track.recognized,
+            });
+        }
     }
 
     fn verdict_without_identity(&self, track: &Track, outcome: &Outcome) -> Verdict {

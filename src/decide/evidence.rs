@@ -57,6 +57,8 @@ pub(super) struct Evidence {
     /// Best first; at most [`Weighing::keep`].
     kept: Vec<Shot>,
     fused: Option<Match>,
+    /// The best fused score so far.
+    highest: Option<f32>,
     votes: BTreeMap<IdentityId, u32>,
     below: u32,
     shots: u32,
@@ -86,6 +88,7 @@ impl Evidence {
         self.vote(&own, how.base);
         if self.kept.len() == 1 && rank == 0 {
             self.fused = Some(own);
+            self.note_highest();
         } else if rank < how.fuse || self.fused.is_none() {
             self.fuse(how, search);
         }
@@ -96,6 +99,7 @@ impl Evidence {
     pub(super) fn search_again(&mut self, how: Weighing, search: Search<'_>) {
         self.votes.clear();
         self.below = 0;
+        self.highest = None;
         let answers: Vec<Match> = self.kept.iter().map(|shot| matching(&shot.embedding, search)).collect();
         answers.iter().for_each(|own| self.vote(own, how.base));
         self.fuse(how, search);
@@ -110,6 +114,17 @@ impl Evidence {
             [best, rest @ ..] if rest.is_empty() || how.fuse == 1 => Some(matching(&best.embedding, search)),
             _ => Embedding::weighted_mean(parts).map(|mean| matching(&mean, search)),
         };
+        self.note_highest();
+    }
+
+    fn note_highest(&mut self) {
+        let best = self.fused.as_ref().and_then(Match::best).map(|best| best.score);
+        self.highest = best.into_iter().chain(self.highest).reduce(f32::max);
+    }
+
+    /// The best fused score that the track ever had, whoever it was of, in the gallery as it is.
+    pub(super) fn highest(&self) -> Option<f32> {
+        self.highest
     }
 
     fn vote(&mut self, own: &Match, base: Threshold) {

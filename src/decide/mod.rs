@@ -55,8 +55,8 @@ mod visits;
 #[cfg(test)]
 mod tests;
 
-pub use decider::{Decider, Gallery, MAX_TRACKS, NewVisitId};
+pub use decider::{Decider, Gallery, MAX_TRACKS, NewVisitId, Scored};
 pub use evidence::{MAX_KEPT, Shot};
 pub use judge::{AGREE_SLACK, Glance, HYSTERESIS, at_a_glance};
 pub use places::Places;
-pub use threshold::{Threshold, Thresholds};
+pub use threshold::{Estimates, Threshold, Thresholds};

@@ -96,6 +96,7 @@ impl Decider {
     /// The track joins the identity's visit, or opens one.
     fn recognize(&mut self, id: &TrackId, identity: IdentityId, lists: Rules, stage: Stage, now: Moment) {
         let Some(track) = self.tracks.get_mut(id) else { return };
+        track.recognized = true;
         // Who has spoken already speaks on under an id of its own: the one it appeared with, unless that is used up.
         let own = match track.unknown.take() {
             None if track.spoken => Some(track.own.take().unwrap_or_else(&mut self.new_id)),

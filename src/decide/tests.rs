@@ -21,6 +21,7 @@ mod places;
 mod presence;
 mod properties;
 mod rules;
+mod scored;
 
 const MODEL: ModelId = ModelId([7; 32]);
 const THRESHOLD: f32 = 0.4;
@@ -133,7 +134,7 @@ impl Scene {
             next += 1;
             Uuid::from_u128(next)
         });
-        let thresholds = Thresholds::from_parts(THRESHOLD, rules.threshold, []);
+        let thresholds = Thresholds::from_parts(THRESHOLD, rules.score(), []);
         Self {
             decider: Decider::new(rules, thresholds, world.gallery(), new_id),
             world,

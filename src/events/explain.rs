@@ -99,6 +99,9 @@ const fn origin(origin: ThresholdOrigin) -> &'static str {
     match origin {
         ThresholdOrigin::List => "which is their list's",
         ThresholdOrigin::Camera => "which is the camera's own",
+        ThresholdOrigin::Budget => {
+            "which was estimated from the camera's own scores to keep its budget of false alerts"
+        }
         ThresholdOrigin::Config => "which is decide.threshold of the configuration",
         ThresholdOrigin::Model => "which is that of the model's manifest",
     }

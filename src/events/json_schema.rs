@@ -17,6 +17,7 @@ use super::counted::Counted;
 use super::own::{GalleryData, HealthData, LostData};
 use super::presence::{AppearedData, LeftData};
 use super::schema::{CameraData, DATA_SCHEMA, Event, EventType, Sighting};
+use super::threshold::ThresholdData;
 
 /// Where the schema stands in the sources and in the documentation that is installed.
 pub const SCHEMA_FILE: &str = "docs/schema/event-v1.json";
@@ -58,6 +59,7 @@ fn branch(kind: EventType, generator: &mut SchemaGenerator) -> Value {
         EventType::Gallery => generator.subschema_for::<GalleryData>().to_value(),
         EventType::Health => generator.subschema_for::<HealthData>().to_value(),
         EventType::Lost => generator.subschema_for::<LostData>().to_value(),
+        EventType::Threshold => generator.subschema_for::<ThresholdData>().to_value(),
     };
     let whole =
         json!({ "type": { "const": kind.as_str() }, "subject": { "not": { "const": Counted::SUBJECT } } });

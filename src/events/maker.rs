@@ -169,6 +169,18 @@ impl EventMaker {
         self.envelope(kind, source, subject, time, data)
     }
 
+    pub(super) fn of_camera(
+        &self,
+        kind: EventType,
+        camera: &CameraId,
+        subject: &str,
+        time: Timestamp,
+        data: Data,
+    ) -> Event {
+        let source = format!("{}/{camera}", self.source);
+        self.envelope(kind, source, subject.to_owned(), time, data)
+    }
+
     pub(super) fn of_daemon(&self, kind: EventType, subject: &str, time: Timestamp, data: Data) -> Event {
         self.envelope(kind, source_of_daemon(&self.source), subject.to_owned(), time, data)
     }
@@ -250,7 +262,7 @@ fn if_named(text: &Option<Arc<str>>, publish: Publish) -> Option<String> {
 }
 
 /// To `decimals` decimals, without a negative zero. What is not finite becomes zero: JSON has no word for it.
-fn rounded(value: f32, decimals: i32) -> f64 {
+pub(super) fn rounded(value: f32, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
     let value = (f64::from(value) * scale).round() / scale;
     if value.is_finite() { value + 0.0 } else { 0.0 }

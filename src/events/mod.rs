@@ -20,6 +20,7 @@ mod missed;
 mod own;
 mod presence;
 mod schema;
+mod threshold;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -38,3 +39,4 @@ pub use schema::{
     Area, AskedFor, AtCamera, CameraData, Data, DecisionName, Event, EventType, Identity, SCHEMA, Sighting,
     SnapshotRef, Who,
 };
+pub use threshold::{ThresholdData, ThresholdNews};

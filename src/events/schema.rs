@@ -13,6 +13,7 @@ use super::json_schema::Time;
 use super::maker::to_millis;
 use super::own::{GalleryData, HealthData, LostData};
 use super::presence::{AppearedData, LeftData};
+use super::threshold::ThresholdData;
 use crate::stats::CameraState;
 use crate::types::decision::{Stage, ThresholdOrigin, Undecided};
 use crate::types::face::Refusal;
@@ -55,11 +56,14 @@ pub enum EventType {
     /// Events are no more.
     #[serde(rename = "io.watchlistd.lost.v1")]
     Lost,
+    /// A threshold was estimated, and is another one from now on.
+    #[serde(rename = "io.watchlistd.threshold.v1")]
+    Threshold,
 }
 
 impl EventType {
     /// Every type.
-    pub const ALL: [EventType; 9] = [
+    pub const ALL: [EventType; 10] = [
         EventType::Appeared,
         EventType::Recognized,
         EventType::Unknown,
@@ -69,6 +73,7 @@ impl EventType {
         EventType::Gallery,
         EventType::Health,
         EventType::Lost,
+        EventType::Threshold,
     ];
 
     /// The value of `type`.
@@ -83,6 +88,7 @@ impl EventType {
             EventType::Gallery => "io.watchlistd.gallery.v1",
             EventType::Health => "io.watchlistd.health.v1",
             EventType::Lost => "io.watchlistd.lost.v1",
+            EventType::Threshold => "io.watchlistd.threshold.v1",
         }
     }
 
@@ -116,7 +122,7 @@ pub struct Event {
     /// When it was published.
     #[schemars(with = "Time")]
     pub time: Timestamp,
-    /// What it is about, within the source: `track/EPOCH/NUMBER`, `camera`, `gallery`, `daemon` or `log`.
+    /// What it is about, within the source: `track/EPOCH/NUMBER`, `camera`, `gallery`, `daemon`, `log` or `threshold`.
     pub subject: String,
     /// `application/json`
     pub datacontenttype: String,
@@ -168,6 +174,7 @@ impl Event {
             Data::Counted(data) => Some(&data.camera),
             Data::Appeared(data) => Some(&data.at.camera),
             Data::Left(data) => Some(&data.at.camera),
+            Data::Threshold(data) => Some(&data.camera),
             Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => None,
         }
     }
@@ -218,6 +225,8 @@ pub enum Data {
     Health(Box<HealthData>),
     /// Of `lost`.
     Lost(Box<LostData>),
+    /// Of `threshold`.
+    Threshold(Box<ThresholdData>),
 }
 
 impl Data {
@@ -231,6 +240,7 @@ impl Data {
             Data::Gallery(data) => &data.who,
             Data::Health(data) => &data.who,
             Data::Lost(data) => &data.who,
+            Data::Threshold(data) => &data.who,
         }
     }
 
@@ -244,6 +254,7 @@ impl Data {
             Data::Gallery(data) => &mut data.who,
             Data::Health(data) => &mut data.who,
             Data::Lost(data) => &mut data.who,
+            Data::Threshold(data) => &mut data.who,
         }
     }
 }
@@ -508,6 +519,7 @@ impl TryFrom<RawEvent> for Event {
             EventType::Gallery => Data::Gallery(serde_json::from_value(raw.data)?),
             EventType::Health => Data::Health(serde_json::from_value(raw.data)?),
             EventType::Lost => Data::Lost(serde_json::from_value(raw.data)?),
+            EventType::Threshold => Data::Threshold(serde_json::from_value(raw.data)?),
             EventType::Recognized | EventType::Unknown | EventType::Undecided => {
                 Data::Sighting(serde_json::from_value(raw.data)?)
             }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::base::clock::Moment;
+use crate::calibrate::budget::{Basis, Estimate, Range};
 use crate::source::{Failure, SourceError, StreamInfo};
 use crate::stats::CameraState;
 use crate::types::decision::{
@@ -152,6 +153,7 @@ fn examples() -> Vec<(&'static str, Event)> {
         ),
         ("lost", maker.lost(lost(), at(68_000))),
         ("not accepted", maker.lost(Lost::not_accepted(12), at(69_000))),
+        ("threshold", maker.threshold(&threshold_news(), at(70_000))),
     ]
 }
 
@@ -193,6 +195,23 @@ fn gallery_news() -> GalleryNews {
             change(GalleryAction::Deactivated, 1, vec![listed(2, &["guests"])]),
         ],
     }
+}
+
+fn threshold_news() -> ThresholdNews {
+    let estimate = Estimate {
+        threshold: 0.515,
+        basis: Basis::Scores,
+        per_day: Some(Range { low: 0.061, median: 0.27, high: 0.83 }),
+        tracks_per_day: 412.4,
+        days: 9,
+        scores: 3_604,
+        peaks: 541,
+        fitness: 0.62,
+        dispersion: 1.3,
+        shape: -0.08,
+    };
+    let model = ModelId(std::array::from_fn(|i| i as u8 * 7));
+    ThresholdNews { camera: door(), from: 0.45, budget: 1.0, estimate, model }
 }
 
 fn lost() -> Lost {
@@ -466,7 +485,18 @@ fn the_examples_in_the_documentation_are_made_by_the_program() {
             assert_eq!(&text[start..end], block, "{name}: run the tests with UPDATE_DOCS=1");
         }
     }
-    let shown = ["appeared", "recognized", "gone", "undecided", "left", "camera", "gallery", "ready", "lost"];
+    let shown = [
+        "appeared",
+        "recognized",
+        "gone",
+        "undecided",
+        "left",
+        "camera",
+        "gallery",
+        "ready",
+        "lost",
+        "threshold",
+    ];
     for name in shown {
         assert!(text.contains(&format!("<!-- example: {name} -->")), "{name} has no example");
     }
@@ -497,6 +527,7 @@ fn every_field_is_documented() {
     let own = GalleryAction::ALL.map(GalleryAction::as_str).into_iter();
     let own =
         own.chain(HealthState::ALL.map(HealthState::as_str)).chain(LostReason::ALL.map(LostReason::as_str));
+    let own = own.chain(Basis::ALL.map(Basis::as_str));
     for word in kinds.into_iter().chain(states).chain(refusals).chain(own) {
         assert!(text.contains(&format!("`{word}`")), "`{word}` is not documented");
     }

@@ -8,6 +8,7 @@
 //!                           shared ◀── rebuild(): a base built beside, by the index thread, which needs nobody else
 //! ```
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
 
 use super::crypt::Key;
-use super::keeper::{Keeper, Model, Offered, Opening, Thresholds, hold, try_hold};
+use super::keeper::{Estimated, Keeper, Model, Offered, Opening, Thresholds, hold, try_hold};
 use super::keyring::KeyRing;
 use super::life::{self, Reviews};
 use super::lock::Holder;
@@ -46,6 +47,8 @@ pub struct Custody {
     warnings: Arc<Mutex<Vec<Warning>>>,
     /// Thresholds of a configuration that was read again, until they are on record.
     thresholds: Arc<Mutex<Option<(Thresholds, ModelId, f32)>>>,
+    /// Thresholds that were estimated, until they are on record.
+    estimated: Arc<Mutex<VecDeque<Estimated>>>,
     embedders: Offered,
 }
 
@@ -83,7 +86,8 @@ impl Custody {
         keeper.catch_up();
         let (shared, embedders) = (keeper.shared(), keeper.embedders());
         let keeper = Arc::new(Mutex::new(keeper));
-        Ok(Self { keeper, shared, swaps, told, warnings, thresholds: Arc::default(), embedders })
+        let (thresholds, estimated) = (Arc::default(), Arc::default());
+        Ok(Self { keeper, shared, swaps, told, warnings, thresholds, estimated, embedders })
     }
 
     /// The key of the event log, and the identities' keys for it.
@@ -115,7 +119,7 @@ impl Custody {
 
     /// How long until there may be something to tend.
     pub fn wait(&self) -> Duration {
-        if locked(&self.thresholds).is_some() {
+        if locked(&self.thresholds).is_some() || !locked(&self.estimated).is_empty() {
             return BUSY;
         }
         // Whoever is at it now may take long; there is time until the next look.
@@ -164,6 +168,12 @@ impl Custody {
             // Another reload may have come meanwhile.
             locked(&self.thresholds).take_if(|now| *now == waiting);
         }
+        loop {
+            let first = locked(&self.estimated).front().cloned();
+            let Some(first) = first else { break };
+            keeper.note_estimated(&first)?;
+            locked(&self.estimated).pop_front();
+        }
         Ok(())
     }
 
@@ -177,10 +187,16 @@ impl Custody {
         *locked(&self.embedders) = Some(embedders);
     }
 
+    /// A threshold was estimated. It comes on record when nobody has the keeper.
+    pub fn estimated(&self, estimated: Estimated) {
+        locked(&self.estimated).push_back(estimated);
+        let _ = self.told.try_send(());
+    }
+
     /// The configuration was read again. `model` is the one that faces are embedded with, and `own` its own threshold. Thresholds
     /// come on record when nobody has the keeper; a daemon that ends before does it at the next start.
     pub fn reloaded(&self, config: &Config, model: ModelId, own: f32) {
-        let threshold = config.decide.threshold.unwrap_or(own);
+        let threshold = config.decide.score().unwrap_or(own);
         *locked(&self.thresholds) = Some((Thresholds::of(config), model, threshold));
         let _ = self.told.try_send(());
     }

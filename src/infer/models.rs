@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use super::embedder::OnnxEmbedder;
-use super::manifest::{EmbedderSpec, Fmr, Manifest};
+use super::manifest::{Calibration, EmbedderSpec, Fmr, Manifest};
 use super::ort::{Profile, Runtime, Session, SessionOptions};
 use super::plan::PoolPlan;
 use super::{Alignment, Embedder};
@@ -29,6 +29,7 @@ pub struct Models {
     detector: Loaded,
     embedder: Loaded,
     spec: EmbedderSpec,
+    calibration: Option<Calibration>,
     id: ModelId,
 }
 
@@ -63,7 +64,9 @@ impl Models {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = PoolPlan::for_device(&device, cores, inference).for_batch(embedder.manifest.input.batch);
         let id = embedder.manifest.model_id()?;
-        Ok(Self { runtime, device, plan, cache: cache_folder(models), detector, embedder, spec, id })
+        let calibration = Calibration::beside(&embedder.manifest.path, id)?;
+        let cache = cache_folder(models);
+        Ok(Self { runtime, device, plan, cache, detector, embedder, spec, calibration, id })
     }
 
     /// A new detector, for one worker. It has been run once.
@@ -165,9 +168,15 @@ impl Models {
         self.spec.threshold
     }
 
-    /// What a threshold stands for, as far as that was measured.
+    /// What a threshold stands for, as far as that was measured: by a calibration, else by the manifest.
     pub fn false_match_rate(&self, threshold: f32) -> Fmr {
-        self.spec.rates.at(threshold)
+        let measured = self.calibration.as_ref().map_or(&self.spec.rates, |own| &own.rates);
+        measured.at(threshold)
+    }
+
+    /// What `watchlistd calibrate` has stored beside the embedder's manifest.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
     }
 
     /// The detector's manifest.

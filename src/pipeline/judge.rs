@@ -11,14 +11,14 @@ use super::self_check::{Sample, Samples};
 use super::shadow::{Comparison, Search, Shadow, ShadowPolicy};
 use crate::base::clock::Moment;
 use crate::config;
-use crate::decide::{self, Decider, Gallery, NewVisitId, Places, Thresholds};
+use crate::decide::{self, Decider, Estimates, Gallery, NewVisitId, Places, Scored, Thresholds};
 use crate::gallery::{GallerySnapshot, SharedGallery};
 use crate::stats::CropDrop;
 use crate::stats::counter::Timing;
 use crate::types::decision::{Notice, Sight};
 use crate::types::embedding::Embedding;
 use crate::types::face::Refusal;
-use crate::types::ids::TrackId;
+use crate::types::ids::{ModelId, TrackId};
 use crate::types::matching::{IndexKind, Match};
 
 /// What happened to a track. Each shot that was handed out comes back exactly once, embedded or dropped.
@@ -45,6 +45,8 @@ pub enum Message {
     Policy(Box<Policy>),
     /// Another gallery snapshot is in use: live tracks need not wait for their next shot.
     Gallery,
+    /// Thresholds were estimated, of scores of this model.
+    Estimates(ModelId, Estimates),
 }
 
 /// What decides, beside the gallery.
@@ -89,6 +91,8 @@ pub struct Judge {
     model_threshold: Option<f32>,
     /// Where probes of an approximate index wait to be looked at again.
     samples: Option<Arc<Samples>>,
+    /// Thresholds that were estimated, and the model they are for.
+    estimates: Option<(ModelId, Estimates)>,
 }
 
 impl Judge {
@@ -103,7 +107,7 @@ impl Judge {
         let mut decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
         decider.set_places(policy.places.clone());
         let shadow = shadow(&policy, searched);
-        let (ledger, fittings, model_threshold, samples) = (Ledger::default(), None, None, None);
+        let ledger = Ledger::default();
         Self {
             decider,
             shadow,
@@ -112,9 +116,10 @@ impl Judge {
             searched,
             searches,
             policy,
-            fittings,
-            model_threshold,
-            samples,
+            fittings: None,
+            model_threshold: None,
+            samples: None,
+            estimates: None,
         }
     }
 
@@ -198,8 +203,17 @@ impl Judge {
                 self.apply_policy(&search)
             }
             Message::Gallery => Vec::new(),
+            Message::Estimates(model, estimates) => {
+                self.estimates = Some((model, estimates));
+                self.apply_policy(&search)
+            }
         });
         decisions
+    }
+
+    /// How the searches for tracks came out that have ended since this was asked, with what was searched.
+    pub fn scored(&mut self) -> (ModelId, Vec<Scored>) {
+        (self.searched.model, self.decider.scored())
     }
 
     /// After a message about a track's shots or its end: true if nothing more of the track will come.
@@ -218,16 +232,21 @@ impl Judge {
 
     fn look_up(&mut self, snapshot: &GallerySnapshot, search: &Search<'_>) -> Vec<Notice> {
         let now = described(snapshot);
-        if std::mem::replace(&mut self.searched, now) == now {
+        let before = std::mem::replace(&mut self.searched, now);
+        if before == now {
             return Vec::new();
         }
-        self.both(search, |decider, search| decider.gallery_changed(now, search))
+        let mut notices = self.both(search, |decider, search| decider.gallery_changed(now, search));
+        if before.model != now.model && self.estimates.is_some() {
+            notices.extend(self.apply_policy(search));
+        }
+        notices
     }
 
     fn apply_policy(&mut self, search: &Search<'_>) -> Vec<Notice> {
         let Policy { rules, places, shadow, .. } = self.policy.clone();
         let shadow = shadow.map(|policy| {
-            let thresholds = self.of_the_model(policy.thresholds);
+            let thresholds = self.in_use(policy.thresholds);
             ShadowPolicy { thresholds, ..policy }
         });
         self.decider.set_places(places.clone());
@@ -243,17 +262,19 @@ impl Judge {
         told
     }
 
-    /// As the policy says, with the threshold of the model in use.
     fn thresholds(&self) -> Thresholds {
-        self.of_the_model(self.policy.thresholds.clone())
+        self.in_use(self.policy.thresholds.clone())
     }
 
-    /// These, with the threshold of the model in use.
-    fn of_the_model(&self, thresholds: Thresholds) -> Thresholds {
-        match self.model_threshold {
+    /// These, with the threshold of the model in use and those that were estimated.
+    fn in_use(&self, thresholds: Thresholds) -> Thresholds {
+        let thresholds = match self.model_threshold {
             Some(threshold) => thresholds.with_model(threshold),
             None => thresholds,
-        }
+        };
+        // A score of another model's templates says nothing about these.
+        let own = self.estimates.clone().filter(|(model, _)| *model == self.searched.model);
+        thresholds.with_estimates(own.map(|(_, estimates)| estimates).unwrap_or_default())
     }
 
     /// What this decides, with the shadow deciding the same beside it.

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, select};
+use crossbeam_channel::{Sender, TrySendError, bounded, select};
 
 use super::budget;
+use super::calibrator::{self, Beginning, Heard};
 use super::fitting::{Fitting, Fittings};
 use super::judge::{Judge, Message, Policy};
 use super::lane::Lane;
@@ -30,6 +31,7 @@ use crate::base::clock::{Clock, Moment};
 use crate::base::error::{Error, Result};
 use crate::base::join::join_within;
 use crate::base::shutdown::{self, Stop, Stopper};
+use crate::calibrate::tail::MateShape;
 use crate::config::diff::{CameraChange, Changes};
 use crate::config::{Camera, Config};
 use crate::daemon::watchdog::{Beat, Heartbeats};
@@ -49,6 +51,9 @@ use crate::types::ids::{CameraId, ModelId, TrackId};
 
 /// How long a reload waits for a camera that it closes.
 const RECONNECT: Duration = Duration::from_secs(3);
+
+/// Where the scores of ended tracks are counted, beside the gallery.
+const SCORES: &str = "scores.json";
 
 /// What the pipeline works with. Shared, cheap to clone.
 #[derive(Clone)]
@@ -93,6 +98,7 @@ pub struct Live {
     epochs: BTreeMap<CameraId, u32>,
     workers: Vec<JoinHandle<()>>,
     decider: JoinHandle<()>,
+    calibrator: (Sender<Heard>, Stopper, JoinHandle<()>),
     watcher: (Stopper, JoinHandle<()>),
     checker: (Stopper, JoinHandle<()>),
 }
@@ -114,8 +120,15 @@ impl Live {
         }));
         let workers = start_workers(plan.workers, models, &pool, &judge, &fittings, &around)?;
         let policy = Policy::of(config, models.default_threshold());
+        let beginning = Beginning {
+            budgets: policy.thresholds.budgets().clone(),
+            fittings: fittings.clone(),
+            mates: models.calibration().map(|own| MateShape::from(own.mates)),
+            path: config.gallery.path.with_file_name(SCORES),
+        };
+        let calibrator = calibrator::start(beginning, judge.clone(), &around)?;
         let samples = Arc::new(Samples::default());
-        let decider = start_decider(policy, heard, &fittings, samples.clone(), &around)?;
+        let decider = start_decider(policy, heard, &fittings, (samples.clone(), &calibrator.0), &around)?;
         let checker = start_checker(samples, &around)?;
         let watcher = start_watcher(&around, judge.clone())?;
         let mut live = Self {
@@ -128,6 +141,7 @@ impl Live {
             epochs: BTreeMap::new(),
             workers,
             decider,
+            calibrator,
             watcher,
             checker,
         };
@@ -157,6 +171,7 @@ impl Live {
     pub fn apply(&mut self, config: &Config, changes: &Changes) -> Vec<(CameraId, Error)> {
         // Thresholds first: a camera that comes with this reload is decided on with them.
         let policy = Policy::of(config, self.default_threshold);
+        let _ = self.calibrator.0.send(Heard::Budgets(policy.thresholds.budgets().clone()));
         let _ = self.judge.send(Message::Policy(Box::new(policy)));
         self.offer_embedders(config);
         let mut failed = Vec::new();
@@ -199,9 +214,12 @@ impl Live {
         self.pool.close();
         self.watcher.0.stop();
         self.checker.0.stop();
-        drop(self.judge);
+        let (scored, mut stopper, calibrator) = self.calibrator;
+        stopper.stop();
+        drop((self.judge, scored));
         let mut finished = settled;
-        for thread in self.workers.into_iter().chain([self.decider, self.watcher.1, self.checker.1]) {
+        let others = [self.decider, self.watcher.1, self.checker.1, calibrator];
+        for thread in self.workers.into_iter().chain(others) {
             finished &= join_within(thread, left());
         }
         finished
@@ -284,7 +302,7 @@ fn start_decider(
     policy: Policy,
     heard: crossbeam_channel::Receiver<Message>,
     fittings: &Arc<Fittings>,
-    samples: Arc<Samples>,
+    (samples, calibrator): (Arc<Samples>, &Sender<Heard>),
     around: &Surroundings,
 ) -> Result<JoinHandle<()>> {
     let mut judge = Judge::new(
@@ -296,7 +314,7 @@ fn start_decider(
     .following(fittings.clone())
     .checked(samples);
     let beat = around.heartbeats.register("decider", budget::DECISION_STUCK);
-    let around = around.clone();
+    let (around, calibrator) = (around.clone(), calibrator.clone());
     spawn("decider".to_owned(), move || {
         for message in heard {
             let shot = match &message {
@@ -307,13 +325,28 @@ fn start_decider(
             let track = shelf.and_then(|_| about_the_end_of(&message));
             beat.work(|| judge.hear(message).iter().for_each(|notice| tell(notice, shot, &around)));
             judge.compared().iter().for_each(|compared| note(compared, &around));
+            report_scores(&mut judge, &calibrator, &around.stats);
             if let (Some(shelf), Some(track)) = (shelf, track.filter(|track| judge.is_over(track))) {
                 shelf.ended(&track);
             }
         }
         // The workers are gone. Whose end none of them told, as one was stuck, is over all the same.
         beat.work(|| judge.finish().iter().for_each(|notice| tell(notice, None, &around)));
+        report_scores(&mut judge, &calibrator, &around.stats);
     })
+}
+
+/// How searches came out. Nothing waits for the calibrator: what it cannot take is counted, and is missing in its estimates.
+fn report_scores(judge: &mut Judge, calibrator: &Sender<Heard>, stats: &Stats) {
+    let (model, scored) = judge.scored();
+    if scored.is_empty() {
+        return;
+    }
+    if let Err(TrySendError::Full(Heard::Scored(_, lost))) = calibrator.try_send(Heard::Scored(model, scored))
+    {
+        let cameras = lost.iter().filter_map(|track| stats.camera(&track.camera));
+        cameras.for_each(|camera| camera.scores_lost.add(1));
+    }
 }
 
 /// The track whose last word this may be.
@@ -321,7 +354,11 @@ fn about_the_end_of(message: &Message) -> Option<TrackId> {
     match message {
         Message::Embedded(shot, _) => Some(shot.track.clone()),
         Message::Dropped(track, _) | Message::Ended { track, .. } => Some(track.clone()),
-        Message::Appeared(..) | Message::Refused(..) | Message::Policy(_) | Message::Gallery => None,
+        Message::Appeared(..)
+        | Message::Refused(..)
+        | Message::Policy(_)
+        | Message::Gallery
+        | Message::Estimates(..) => None,
     }
 }
 
@@ -485,7 +522,7 @@ pub fn note_gallery(snapshot: &GallerySnapshot, warnings: &[Warning], stats: &St
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.clone())
         .spawn(run)

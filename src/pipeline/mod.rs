@@ -11,6 +11,7 @@
 
 pub mod analyser;
 pub mod budget;
+pub mod calibrator;
 pub mod fitting;
 pub mod judge;
 pub mod lane;

@@ -36,9 +36,11 @@ impl ShadowPolicy {
     /// The configuration's `[shadow]`; `None` where it is off.
     pub fn of(config: &config::Config, model_threshold: f32) -> Option<Self> {
         let rules = config.shadow.clone()?;
-        let for_all = rules.threshold.is_some();
-        let cameras: &[config::Camera] = if for_all { &[] } else { &config.cameras };
-        Some(Self { thresholds: Thresholds::new(model_threshold, &rules, cameras), rules, for_all })
+        let thresholds = match rules.score() {
+            Some(score) => Thresholds::from_parts(model_threshold, Some(score), []),
+            None => Thresholds::new(model_threshold, &config.decide, &config.cameras),
+        };
+        Some(Self { for_all: rules.score().is_some(), thresholds, rules })
     }
 
     /// What a search gives under it.

@@ -72,7 +72,7 @@ fn tell(event: &Event) {
             c.camera,
             event.kind.short()
         ),
-        Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => tracing::info!(
+        Data::Gallery(_) | Data::Health(_) | Data::Lost(_) | Data::Threshold(_) => tracing::info!(
             target: TARGET,
             event_id = %id,
             event_type = kind,
@@ -108,6 +108,14 @@ fn about_the_daemon(data: &Data) -> String {
             let message = health.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
             format!("{part} {}{message}", health.state.as_str())
         }
+        Data::Threshold(data) => format!(
+            "{}: threshold {} instead of {}, for at most {} false alerts a day ({})",
+            data.camera,
+            data.threshold,
+            data.threshold_before,
+            data.false_alerts_per_day,
+            data.basis.as_str()
+        ),
         Data::Lost(lost) => format!("{} events are no more ({})", lost.count, lost.reason.as_str()),
         _ => String::new(),
     }

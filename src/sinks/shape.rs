@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | `types` | every event | |
 //! | `cameras` | events of a camera | events of none: `gallery`, `health`, `lost` |
-//! | `lists` | events about people; so no `appeared` and no `unknown` | `camera`, `health`, `lost`; `gallery` without identities of other lists |
+//! | `lists` | events about people; so no `appeared` and no `unknown` | `camera`, `health`, `lost`, `threshold`; `gallery` without identities of other lists |
 //! | `min_score` | recognitions that are said or said again | all else, withdrawals above all: whoever heard of a recognition has to hear that it no longer holds |
 //!
 //! A withdrawal names every list that its track's recognitions named, so `lists` lets it through to whoever heard one of them.
@@ -152,7 +152,7 @@ impl Shape {
             }
             // Nobody is in it any more: whose it was cannot be told.
             Data::Counted(_) => false,
-            Data::Camera(_) | Data::Gallery(_) | Data::Health(_) | Data::Lost(_) => true,
+            Data::Camera(_) | Data::Gallery(_) | Data::Health(_) | Data::Lost(_) | Data::Threshold(_) => true,
         }
     }
 
@@ -197,7 +197,9 @@ fn counted(mut event: Event) -> Event {
             keep_listed(&mut event, |_| false);
             return event;
         }
-        Data::Counted(_) | Data::Camera(_) | Data::Health(_) | Data::Lost(_) => return event,
+        Data::Counted(_) | Data::Camera(_) | Data::Health(_) | Data::Lost(_) | Data::Threshold(_) => {
+            return event;
+        }
     };
     let data = Counted { who: at.who.clone(), camera: at.camera.clone(), decision, stage, published_at };
     Event { subject: Counted::SUBJECT.to_owned(), data: Data::Counted(Box::new(data)), ..event }

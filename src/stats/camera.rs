@@ -16,7 +16,7 @@ use super::counter::{ByLabel, Counter, Gauge, LastTime};
 use super::labels::{CameraState, CropDrop, DecisionKind, FrameDrop, ShadowVerdict};
 use super::latency::Latency;
 use super::rate::Rate;
-use super::snapshot::{CameraSnapshot, LastError};
+use super::snapshot::{CameraSnapshot, LastError, ThresholdSnapshot};
 use crate::base::clock::Moment;
 use crate::source::{SourceError, StreamInfo};
 use crate::types::face::Refusal;
@@ -54,6 +54,9 @@ pub struct CameraStats {
     pub crops_dropped: ByLabel<CropDrop>,
     decisions: ByLabel<DecisionKind>,
     shadow: ByLabel<ShadowVerdict>,
+    /// Tracks whose score did not reach the estimate of the threshold in time.
+    pub scores_lost: Counter,
+    threshold: Mutex<Option<ThresholdSnapshot>>,
 }
 
 // Changes at a connection, not at a frame, so a lock is right here.
@@ -104,6 +107,8 @@ impl CameraStats {
             crops_dropped: ByLabel::default(),
             decisions: ByLabel::default(),
             shadow: ByLabel::default(),
+            scores_lost: Counter::default(),
+            threshold: Mutex::default(),
         }
     }
 
@@ -171,6 +176,11 @@ impl CameraStats {
         }
     }
 
+    /// The threshold that was estimated for a budget; `None`, where there is no budget.
+    pub fn set_threshold(&self, estimated: Option<ThresholdSnapshot>) {
+        *self.threshold.lock().unwrap_or_else(PoisonError::into_inner) = estimated;
+    }
+
     /// True while inference results keep coming. A camera may be connected and not recognising: a stuck or
     /// overloaded inference, or frames that nobody can look at.
     pub fn recognising(&self, now: Moment) -> bool {
@@ -210,6 +220,8 @@ impl CameraStats {
             decisions: self.decisions.snapshot(),
             shadow: self.shadow.snapshot(),
             latency: self.latency.snapshot(now),
+            scores_lost: self.scores_lost.get(),
+            threshold: self.threshold.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

@@ -83,6 +83,11 @@ impl Stats {
         self.cameras.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
+    /// The cameras that there are counters of.
+    pub fn cameras(&self) -> Vec<CameraId> {
+        self.cameras.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// Everything, as of `now`. The caller adds the phase and what is stuck.
     pub fn snapshot(&self, now: Moment, phase: &str, stuck: Vec<String>) -> Snapshot {
         let cameras: Vec<_> =

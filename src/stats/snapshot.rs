@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::labels::CameraState;
 use super::latency::LatencySnapshot;
+use crate::calibrate::budget::{Basis, Range};
 
 /// Counts by name.
 pub type Counts = BTreeMap<String, u64>;
@@ -257,4 +258,27 @@ pub struct CameraSnapshot {
     pub shadow: Counts,
     /// From capture to publication.
     pub latency: LatencySnapshot,
+    /// Tracks whose score did not reach the estimate of the threshold in time.
+    #[serde(default)]
+    pub scores_lost: u64,
+    /// The threshold that is estimated for a budget of false alerts; null without one.
+    #[serde(default)]
+    pub threshold: Option<ThresholdSnapshot>,
+}
+
+/// The last estimate of a camera's threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdSnapshot {
+    /// The threshold.
+    pub threshold: f32,
+    /// Why it is what it is.
+    pub basis: Basis,
+    /// Most false alerts a day.
+    pub budget: f64,
+    /// False alerts a day that are to be expected, with a 95 % interval; null without an estimate.
+    pub expected: Option<Range>,
+    /// Tracks a day.
+    pub tracks_per_day: f64,
+    /// Scores that it was estimated from.
+    pub scores: u64,
 }

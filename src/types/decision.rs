@@ -75,6 +75,8 @@ pub enum ThresholdOrigin {
     Config,
     /// The model's manifest.
     Model,
+    /// Estimated from the camera's own scores, for a budget of false alerts.
+    Budget,
 }
 
 /// What the policy asks for beside the threshold, as it was when a decision was made.

@@ -4,10 +4,10 @@
 //!  arguments ─▶ targets, folder, pairs: mistakes are told here ─▶ Setup: models, cache ─▶ acquire ─▶ figures ─▶ tables, JSON, SVG
 //! ```
 
-mod common;
+pub(super) mod common;
 mod identify;
-mod setup;
-mod tables;
+pub(super) mod setup;
+pub(super) mod tables;
 mod verify;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::eval::acquire::{Acquired, ModelExaminer, acquire};
 use crate::eval::cache::{self, Cache, Space};
 use crate::infer::models::Models;
+use crate::types::ids::ModelId;
 
 /// Name of the cache's key, beside the gallery.
 const KEY_NAME: &str = "evaluation-cache.key";
@@ -33,7 +34,17 @@ impl Setup {
 
     /// The threshold in use: `decide.threshold`, else the embedder's own.
     pub fn threshold(&self) -> f32 {
-        self.config.decide.threshold.unwrap_or(self.models.default_threshold())
+        self.config.decide.score().unwrap_or(self.models.default_threshold())
+    }
+
+    /// The embedder's manifest.
+    pub fn embedder_manifest(&self) -> &Path {
+        &self.models.embedder_manifest().path
+    }
+
+    /// The embedding model.
+    pub fn model_id(&self) -> ModelId {
+        self.models.model_id()
     }
 
     /// Their names.

@@ -178,6 +178,10 @@ fn cells(event: &Event) -> [String; COLUMNS.len()] {
             cells.text_some("component", data.component.as_ref());
             cells.text_some("message", data.message.as_ref());
         }
+        Data::Threshold(data) => {
+            cells.put("threshold", data.threshold);
+            cells.put("reason", word(data.basis));
+        }
         Data::Lost(data) => {
             cells.put("reason", word(data.reason));
             cells.put("message", super::gap::events(data.count));

@@ -88,6 +88,12 @@ pub(super) fn what(event: &Event) -> String {
         }
         Data::Health(data) => join(": ", [Some(word(data.state)), data.message.clone()]),
         Data::Lost(data) => lost(data),
+        Data::Threshold(data) => {
+            let budget = format!("for at most {} false alerts a day", data.false_alerts_per_day);
+            let expected = data.expected.map(|expected| format!("{expected} expected"));
+            let change = format!("{:.3} instead of {:.3}", data.threshold, data.threshold_before);
+            join(", ", [Some(change), Some(budget), expected, Some(word(data.basis))])
+        }
     }
 }
 

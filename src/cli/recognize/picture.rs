@@ -76,7 +76,7 @@ impl<'a> Viewer<'a> {
         models: &Models,
         gallery: &'a SharedGallery,
     ) -> Result<Self> {
-        let thresholds = Thresholds::from_parts(models.default_threshold(), config.decide.threshold, []);
+        let thresholds = Thresholds::from_parts(models.default_threshold(), config.decide.score(), []);
         Ok(Self {
             eyes: Eyes::open(models, &config.quality, &args.look)?,
             embedder: models.embedder()?,

@@ -181,7 +181,7 @@ fn a_shadow_takes_from_decide_what_it_does_not_say_and_is_off_unless_it_is_switc
     let load = |text: &str| Setting::new(text).loaded().config;
     let config = load("[decide]\nmargin = 0.1\n[shadow]\nenabled = true\nthreshold = 0.7\nconfirm = 3");
     let shadow = config.shadow.expect("it is on");
-    assert_eq!((shadow.threshold, shadow.margin, shadow.confirm), (Some(0.7), 0.1, 3));
+    assert_eq!((shadow.score(), shadow.margin, shadow.confirm), (Some(0.7), 0.1, 3));
     assert_eq!(shadow.cooldown, config.decide.cooldown);
     assert_eq!(load("[shadow]\nthreshold = 0.7").shadow, None);
 }

@@ -82,7 +82,19 @@ fn wrong_values_are_refused() {
         ),
         ("[quality]\nmax_yaw = nan".into(), "quality.max_yaw: expected a number from 0 to 90, found NaN"),
         ("[quality]\nmax_yaw = inf".into(), "quality.max_yaw: expected a number from 0 to 90, found inf"),
-        ("[decide]\nthreshold = 1.5".into(), "decide.threshold: expected \"auto\" or a number from 0 to 1"),
+        (
+            "[decide]\nthreshold = { false_alerts_per_day = 0, floor = 2, flor = 1 }".into(),
+            "decide.threshold: false_alerts_per_day: expected a number from 0.001 to 1000, found 0; floor: expected a number from 0 to 1, \
+             found 2; flor: unknown key",
+        ),
+        (
+            "[decide]\nthreshold = { floor = 0.3 }".into(),
+            "decide.threshold: expected \"auto\" or a number from 0 to 1, or {",
+        ),
+        (
+            "[decide]\nthreshold = 1.5".into(),
+            "decide.threshold: expected \"auto\" or a number from 0 to 1, or { false_alerts_per_day = 1 }",
+        ),
         ("[events]\nstdout = 'yes'".into(), "events.stdout: expected true or false, found the text \"yes\""),
         ("[events]\nsource = 'a b'".into(), "events.source: expected a URI reference"),
         ("[events]\nfile = '/e.jsonl'".into(), "events.file: expected a table [events.file], found the text"),

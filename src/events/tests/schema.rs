@@ -196,6 +196,12 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
             let lost = Lost { count, reason, range, of_log: other.then_some(RUN), ..super::lost() };
             maker().lost(lost, at(1))
         }),
+        1 => (prop::sample::select(Basis::ALL.to_vec()), -1f32..1.0, any::<bool>()).prop_map(|(basis, threshold, range)| {
+            let news = threshold_news();
+            let per_day = news.estimate.per_day.filter(|_| range);
+            let estimate = Estimate { basis, threshold, per_day, ..news.estimate };
+            maker().threshold(&ThresholdNews { estimate, ..news }, at(1))
+        }),
     ]
 }
 

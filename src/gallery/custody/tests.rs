@@ -36,7 +36,7 @@ fn nobody_waits_for_a_command_that_has_the_keeper() {
         ask::<Vec<crate::gallery::report::AuditEntry>>(&mut keeper, Command::AuditShow { filter }, &[]).len()
     };
     let mut config = Config::default();
-    config.decide.threshold = Some(0.625);
+    config.decide.threshold = Some(crate::config::Threshold::Score(0.625));
     let busy = custody.keeper.lock().expect("ours");
     // All of this would hang if it waited.
     custody.reloaded(&config, crate::types::ids::ModelId([9; 32]), 0.5);

@@ -48,7 +48,7 @@ pub(in crate::gallery) use directory::{Directory, Entry};
 pub use held::{execute_shared, hold, try_hold};
 pub use open::{Model, Opening};
 pub(in crate::gallery) use open::{gather, load};
-pub use policy::Thresholds;
+pub use policy::{Estimated, Thresholds};
 pub use verify::Damaged;
 
 use super::audit::{Chain, HeadFile, Problem};

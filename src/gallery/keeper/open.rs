@@ -50,7 +50,7 @@ impl Model {
             id: models.model_id(),
             dimension: models.dimension(),
             name: models.embedder_manifest().name.clone(),
-            threshold: decide.threshold.unwrap_or(models.default_threshold()),
+            threshold: decide.score().unwrap_or(models.default_threshold()),
         }
     }
 }

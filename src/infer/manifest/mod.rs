@@ -8,6 +8,7 @@
 //!
 //! A manifest is parsed once: unknown keys are refused, and all its mistakes are reported together.
 
+mod calibration;
 mod fields;
 mod id;
 mod rates;
@@ -17,6 +18,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+pub use calibration::Calibration;
 use fields::{Fields, Mistakes};
 pub use rates::{Fmr, Rates};
 

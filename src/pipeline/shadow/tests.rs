@@ -67,7 +67,7 @@ fn compared(decide: config::Decide, shadow: config::Decide, list: Option<f32>) -
 }
 
 fn decide(threshold: Option<f32>) -> config::Decide {
-    config::Decide { threshold, ..config::Decide::default() }
+    config::Decide { threshold: threshold.map(config::Threshold::Score), ..config::Decide::default() }
 }
 
 #[test]
