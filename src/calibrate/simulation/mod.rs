@@ -164,7 +164,7 @@ fn the_budget_holds_in_simulated_boxes() {
     let looks = if whole.is_some() { &LOOKS[..] } else { &[2, 4, 7] };
     let runs = runs(whole.unwrap_or(20), real.as_ref(), looks);
     if whole.is_some() {
-        println!("{}", report(&runs));
+        eprintln!("{}", report(&runs));
     }
     let last: Vec<_> = runs.iter().filter_map(|run| Some((run, run.evenings.last()?))).collect();
     let held = last.iter().filter(|(run, evening)| evening.holds(run.budget)).count();
