@@ -83,6 +83,9 @@ pub struct Scores {
     hours: VecDeque<i64>,
 }
 
+/// Thresholds that are nearer than this are one: that of an event is rounded.
+const SAME_THRESHOLD: f32 = 1e-3;
+
 impl Scores {
     /// The camera was looked at in this hour, which is over, whether anybody came by or not.
     pub fn watched(&mut self, hour: i64) {
@@ -138,8 +141,15 @@ impl Scores {
         self.hours.iter().copied()
     }
 
+    /// The block with alerts that this one was counted in. An event tells the hour of a frame, and the track may have ended in the
+    /// next; the number of identities is not in it, and its threshold has four decimals.
     fn known(&mut self, judged: Judged) -> Option<&mut Block> {
-        self.blocks.iter_mut().rev().find(|block| block.judged == judged)
+        let hours = judged.hour..=judged.hour + 1;
+        let off = |block: &Block| (block.judged.threshold - judged.threshold).abs();
+        let of_it = |block: &&mut Block| {
+            block.alerts > 0 && hours.contains(&block.judged.hour) && off(block) < SAME_THRESHOLD
+        };
+        self.blocks.iter_mut().filter(of_it).min_by(|a, b| off(a).total_cmp(&off(b)))
     }
 
     fn block(&mut self, judged: Judged) -> &mut Block {

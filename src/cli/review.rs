@@ -125,6 +125,7 @@ fn of_recognition(event: &Event, sequence: u64, verdict: OperatorVerdict) -> Res
         event: event.id,
         verdict,
         identity: identity.id,
+        captured_at: seen.captured_at,
         camera: seen.at.camera.clone(),
         track: seen.track.clone(),
         score: seen.score,

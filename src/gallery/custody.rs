@@ -21,6 +21,7 @@ use super::keyring::KeyRing;
 use super::life::{self, Reviews};
 use super::lock::Holder;
 use super::outside::Outside;
+use super::review::EventReview;
 use super::shared::SharedGallery;
 use super::snapshot::Warning;
 use super::succession::Embedders;
@@ -32,6 +33,9 @@ use crate::types::ids::ModelId;
 
 /// While somebody has the keeper: how long until it is looked again whether it is free.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// Verdicts that wait to be heard.
+const REVIEWS: usize = 256;
 
 /// A running daemon's gallery. Shared, cheap to clone.
 #[derive(Clone)]
@@ -50,6 +54,8 @@ pub struct Custody {
     /// Thresholds that were estimated, until they are on record.
     estimated: Arc<Mutex<VecDeque<Estimated>>>,
     embedders: Offered,
+    /// The first verdict of an operator about each event. One thread listens.
+    pub reviews: Receiver<EventReview>,
 }
 
 impl Custody {
@@ -83,11 +89,13 @@ impl Custody {
         if let Some(notice) = notice {
             notice.to_string().lines().for_each(|line| tracing::warn!("{line}"));
         }
+        let (reviewed, reviews) = bounded(REVIEWS);
+        keeper.tell_reviews(reviewed);
         keeper.catch_up();
         let (shared, embedders) = (keeper.shared(), keeper.embedders());
         let keeper = Arc::new(Mutex::new(keeper));
         let (thresholds, estimated) = (Arc::default(), Arc::default());
-        Ok(Self { keeper, shared, swaps, told, warnings, thresholds, estimated, embedders })
+        Ok(Self { keeper, shared, swaps, told, warnings, thresholds, estimated, embedders, reviews })
     }
 
     /// The key of the event log, and the identities' keys for it.

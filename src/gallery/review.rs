@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!  watchlistd review EVENT reject ─▶ an entry `event-reviewed` of the audit log ─▶ Tally: of each event the last verdict
+//!                                    └─ the first verdict of an event, in a daemon ─▶ the estimate of alert budgets
 //! ```
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -47,6 +49,8 @@ pub struct EventReview {
     pub verdict: OperatorVerdict,
     /// Whom it recognised.
     pub identity: IdentityId,
+    /// When the frame that led to it was captured.
+    pub captured_at: Timestamp,
     /// The camera.
     pub camera: String,
     /// The track.

@@ -34,6 +34,7 @@ use crate::decide::Scored;
 use crate::err;
 use crate::events::ThresholdNews;
 use crate::gallery::keeper::Estimated;
+use crate::gallery::review::{EventReview, OperatorVerdict};
 use crate::stats::Stats;
 use crate::stats::snapshot::ThresholdSnapshot;
 use crate::types::ids::{CameraId, ModelId};
@@ -81,6 +82,7 @@ pub fn start(
     let (stopper, stop) = shutdown::channel();
     let beat = around.heartbeats.register("calibrator", budget::GALLERY_STUCK);
     let (shared, announcing) = (around.custody.shared.clone(), around.clone());
+    let reviews = around.custody.reviews.clone();
     let calibrator = Calibrator::new(
         beginning,
         around.clock.clone(),
@@ -89,7 +91,9 @@ pub fn start(
         Box::new(move |change, model| announce(change, model, &announcing)),
     );
     let _ = judge.send(calibrator.thresholds());
-    let thread = spawn("calibrator".to_owned(), move || calibrator.run(judge, &heard, &stop, &beat))?;
+    let thread = spawn("calibrator".to_owned(), move || {
+        calibrator.run(judge, (&heard, &reviews), &stop, &beat);
+    })?;
     Ok((tell, stopper, thread))
 }
 
@@ -175,12 +179,21 @@ impl Calibrator {
         }
     }
 
-    fn run(mut self, judge: Sender<Message>, heard: &Receiver<Heard>, stop: &Stop, beat: &Beat) {
+    fn run(
+        mut self,
+        judge: Sender<Message>,
+        (heard, reviews): (&Receiver<Heard>, &Receiver<EventReview>),
+        stop: &Stop,
+        beat: &Beat,
+    ) {
         loop {
             select! {
                 recv(heard) -> message => match message {
                     Ok(message) => self.hear(message),
                     Err(_) => break,
+                },
+                recv(reviews) -> review => if let Ok(review) = review {
+                    self.reviewed(&review);
                 },
                 recv(stop.closed()) -> _ => break,
                 default(self.clock.nap(LOOK)) => {}
@@ -212,6 +225,22 @@ impl Calibrator {
                 }
             }
         }
+    }
+
+    /// An operator says whether an alert was right. What cannot be told, and what another model alerted, tells nothing.
+    fn reviewed(&mut self, review: &EventReview) {
+        let right = match review.verdict {
+            OperatorVerdict::Confirm => true,
+            OperatorVerdict::Reject => false,
+            OperatorVerdict::Unsure => return,
+        };
+        let Ok(camera) = CameraId::new(&review.camera) else { return };
+        let Some(score) = review.score.filter(|_| review.model == self.fittings.current().model.hex()) else {
+            return;
+        };
+        let hour = review.captured_at.as_second().div_euclid(3_600);
+        let judged = Judged { hour, threshold: review.threshold as f32, identities: self.identities() };
+        self.book.reviewed(&camera, judged, score as f32, right);
     }
 
     /// Counts who is recognising; when an hour is over, makes the estimates that are due. The answer is for the judge.

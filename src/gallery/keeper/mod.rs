@@ -41,6 +41,7 @@ pub(in crate::gallery) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_channel::Sender;
 use serde::Serialize;
 
 pub(in crate::gallery) use change::ChangeSet;
@@ -59,6 +60,7 @@ use super::life::Schedule;
 use super::lock::Lock;
 use super::master::KeySource;
 use super::outside;
+use super::review::EventReview;
 use super::shared::SharedGallery;
 use super::snapshot::{GallerySnapshot, Warning};
 use super::store::Store;
@@ -94,6 +96,8 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     on_swap: Box<dyn Fn(Seen) + Send>,
     embedders: Offered,
+    /// Who hears of operators' verdicts.
+    reviewed: Option<Sender<EventReview>>,
     ring: KeyRing,
     /// What is kept of the enrolled outside.
     outside: outside::Place,

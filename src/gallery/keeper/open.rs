@@ -196,6 +196,7 @@ impl Keeper {
             clock,
             on_swap,
             embedders: Arc::default(),
+            reviewed: None,
             outside: None,
             owes_wipe: false,
             broken: false,

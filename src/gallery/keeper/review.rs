@@ -1,5 +1,7 @@
 //! Operators' verdicts about events: on record in the audit log, and counted from it.
 
+use crossbeam_channel::Sender;
+
 use super::{ChangeSet, Keeper};
 use crate::base::error::Result;
 use crate::gallery::audit::{self, Action, Draft, Entry, Filter, SealedPart};
@@ -9,6 +11,7 @@ use crate::gallery::review::{EventReview, ReviewTaken, Tally};
 impl Keeper {
     /// Puts a verdict on record. Of whom was forgotten meanwhile it names nobody.
     pub(super) fn review_event(&mut self, actor: &Actor, review: &EventReview) -> Result<ReviewTaken> {
+        let first = !self.review_entries()?.iter().any(|entry| is_of(entry, review));
         let mut draft = Draft::new(Action::EventReviewed)
             .with("event", review.event.to_string())
             .with("verdict", review.verdict.as_str())
@@ -28,14 +31,31 @@ impl Keeper {
             None => change.say(draft),
         }
         self.commit(actor, change)?;
+        if let Some(reviewed) = self.reviewed.as_ref().filter(|_| first) {
+            // Full: an estimate with one verdict less.
+            let _ = reviewed.try_send(review.clone());
+        }
         Ok(ReviewTaken { event: review.event, verdict: review.verdict, tally: self.reviews()? })
     }
 
     /// What was said of all events.
     pub(super) fn reviews(&self) -> Result<Tally> {
+        Ok(Tally::of(&self.review_entries()?))
+    }
+
+    /// The first verdict of each event that is given from now on goes there, too.
+    pub fn tell_reviews(&mut self, reviewed: Sender<EventReview>) {
+        self.reviewed = Some(reviewed);
+    }
+
+    fn review_entries(&self) -> Result<Vec<Entry>> {
         let filter = Filter { action: Some(Action::EventReviewed), ..Filter::default() };
         let found = self.store.read(|tables| audit::select(tables.audit_rows(), &filter))?;
-        let entries: Vec<Entry> = found.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Tally::of(&entries))
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
     }
+}
+
+fn is_of(entry: &Entry, review: &EventReview) -> bool {
+    let event = entry.detail.get("event").and_then(serde_json::Value::as_str);
+    event.and_then(|event| event.parse().ok()) == Some(review.event)
 }

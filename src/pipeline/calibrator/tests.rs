@@ -125,3 +125,38 @@ fn hours_in_which_a_camera_was_not_recognising_do_not_count() {
     }
     assert_eq!(scene.told(), Vec::new(), "no day is whole");
 }
+
+#[test]
+fn an_operators_verdict_is_counted_with_the_alert_it_is_about_and_no_other_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(SimulatedClock::new("2026-03-01T00:00:00Z".parse().expect("a time")));
+    let mut scene = Scene::new(&folder.path().join("scores.json"), MODEL, clock);
+    let now = scene.clock.now();
+    let alert = Scored { camera: door(), score: 0.52, threshold: 0.45, recognized: true, last_seen: now };
+    scene.calibrator.hear(Heard::Scored(MODEL, vec![alert]));
+    let review = |verdict, model: ModelId| EventReview {
+        event: uuid::Uuid::nil(),
+        verdict,
+        identity: crate::types::ids::IdentityId::generate(),
+        captured_at: now.wall,
+        camera: "door".to_owned(),
+        track: "door/1/1".to_owned(),
+        score: Some(0.5196),
+        threshold: 0.45,
+        model: model.hex(),
+    };
+    let counted = |scene: &Scene| {
+        let book = serde_json::to_value(&scene.calibrator.book).expect("JSON").to_string();
+        let after = |key: &str| book.split(key).nth(1).map(|rest| rest[..8].to_owned()).unwrap_or_default();
+        (after("\"confirmed\":"), after("\"rejected\":"))
+    };
+    let before = counted(&scene);
+    scene.calibrator.reviewed(&review(OperatorVerdict::Unsure, MODEL));
+    scene.calibrator.reviewed(&review(OperatorVerdict::Reject, ModelId([9; 32])));
+    assert_eq!(counted(&scene), before, "neither tells anything");
+    scene.calibrator.reviewed(&review(OperatorVerdict::Reject, MODEL));
+    let rejected = counted(&scene);
+    assert_ne!(rejected.1, before.1);
+    scene.calibrator.reviewed(&review(OperatorVerdict::Confirm, MODEL));
+    assert_ne!(counted(&scene).0, rejected.0);
+}

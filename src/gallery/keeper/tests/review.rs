@@ -13,6 +13,7 @@ fn review(event: u128, verdict: OperatorVerdict, identity: IdentityId) -> Comman
             event: Uuid::from_u128(event),
             verdict,
             identity,
+            captured_at: Timestamp::UNIX_EPOCH,
             camera: "door".to_owned(),
             track: "door/1/7".to_owned(),
             score: Some(0.6123),
@@ -32,6 +33,8 @@ fn of_each_event_the_last_verdict_counts_and_each_is_on_record() {
     let mut site = Site::new();
     let mut keeper = site.open();
     let ana = site.enrol(&mut keeper, record("Ana"), 1);
+    let (tell, heard) = crossbeam_channel::unbounded();
+    keeper.tell_reviews(tell);
     for (event, verdict) in [
         (1, OperatorVerdict::Confirm),
         (2, OperatorVerdict::Confirm),
@@ -41,6 +44,9 @@ fn of_each_event_the_last_verdict_counts_and_each_is_on_record() {
         let taken: ReviewTaken = ask(&mut keeper, review(event, verdict, ana), &[]);
         assert_eq!((taken.event, taken.verdict), (Uuid::from_u128(event), verdict));
     }
+    let heard: Vec<_> = heard.try_iter().map(|review| (review.event.as_u128(), review.verdict)).collect();
+    let (confirm, unsure) = (OperatorVerdict::Confirm, OperatorVerdict::Unsure);
+    assert_eq!(heard, [(1, confirm), (2, confirm), (3, unsure)], "the first of each, for the estimates");
     let expected = Tally { confirmed: 1, rejected: 1, unsure: 1 };
     assert_eq!(ask::<Tally>(&mut keeper, Command::Reviews, &[]), expected);
     drop(keeper);
