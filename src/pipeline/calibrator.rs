@@ -4,7 +4,7 @@
 //!  judge ─ Scored ─▶ inbox, 1024 ─▶ Book ──every full hour──▶ changes ─┬▶ judge: Message::Estimates
 //!                                    │                                 ├▶ event `threshold`, the log, the audit log
 //!                                    ▼                                 └▶ metrics
-//!                               scores.json beside the gallery, every six hours and at the end
+//!                               scores.json beside the gallery, every six hours and at the end, where a camera has a budget
 //! ```
 //!
 //! What is kept are counts of scores (`crate::calibrate::scores`): no template, no track, no time but the hour.
@@ -323,8 +323,12 @@ impl Calibrator {
         }
     }
 
+    /// Nothing comes to the disk that nobody asked for: scores are kept where a camera has a budget.
     fn write(&mut self) {
         self.written = self.hour;
+        if self.budgets.is_empty() {
+            return;
+        }
         let written = serde_json::to_vec(&self.book).map_err(|e| err!(Software, "scores").because(e));
         if let Err(error) = written.and_then(|bytes| durable::write(&self.path, &bytes, 0o600)) {
             tracing::warn!(
