@@ -18,7 +18,7 @@ use crate::base::durable;
 use crate::base::error::Result;
 use crate::calibrate::table::{Row, Table};
 use crate::err;
-use crate::eval::acquire::{Acquisition, Template};
+use crate::eval::acquire::{Acquisition, Template, similarity};
 use crate::eval::bootstrap::PeopleTrial;
 use crate::eval::protocol::{People, Protocol, sample};
 use crate::infer::manifest::{Calibration, Rates};
@@ -98,21 +98,8 @@ pub fn run(args: &CalibrateArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn template(of: &[Acquisition], picture: u32) -> Option<&Template> {
-    of.get(picture as usize)?.template()
-}
-
 fn trials(protocol: &Protocol, of: &[Acquisition]) -> Vec<PeopleTrial> {
-    let person = |picture: u32| protocol.pictures.get(picture as usize).map_or(0, |picture| picture.person);
-    let trial = |trial: &crate::eval::protocol::Trial| PeopleTrial {
-        score: template(of, trial.a)
-            .zip(template(of, trial.b))
-            .and_then(|(a, b)| a.embedding.similarity(&b.embedding)),
-        a: person(trial.a),
-        b: person(trial.b),
-        mated: trial.mated,
-    };
-    protocol.trials.iter().map(trial).collect()
+    protocol.trials.iter().map(|trial| protocol.of_people(trial, similarity(of, trial))).collect()
 }
 
 fn calibration(found: &Table, protocol: &Protocol, setup: &Setup) -> Result<Calibration> {
@@ -164,14 +151,13 @@ fn matrix(protocol: &Protocol, of: &[Acquisition]) -> String {
 
 fn summary(document: &Document<'_, Compared, Table>, protocol: &Protocol) -> String {
     let (models, found) = (&document.models, document.figures);
-    let detector = models.detector.clone().unwrap_or_else(|| "none: the pictures are aligned".to_owned());
-    let short: String = models.model.chars().take(12).collect();
+    let [detector, embedder] = models.fields();
     let drawn = protocol.possible_non_mated.filter(|possible| *possible > found.non_mated);
     let drawn = drawn.map_or_else(String::new, |possible| format!(" (of {possible})"));
     let mates = found.mates.map(|m| format!("{:.3}, standard deviation {:.3}", m.mean, m.deviation));
     let fields = [
-        ("detector", Some(detector)),
-        ("embedder", Some(format!("{} (model {short})", models.embedder))),
+        detector,
+        embedder,
         ("people", Some(protocol.people.len().to_string())),
         ("pictures", Some(tables::pictures(&document.pictures))),
         ("failures to acquire", Some(tables::failures(&document.pictures))),

@@ -174,19 +174,13 @@ fn accuracy(protocol: &Protocol, scores: &[Option<f32>], failures: Failures) -> 
 }
 
 fn by_people(protocol: &Protocol, scores: &[Option<f32>], settings: &Settings) -> Intervals {
-    let person = |picture: u32| protocol.pictures.get(picture as usize).map_or(0, |picture| picture.person);
     let counts = |score: &Option<f32>| score.is_some() || settings.failures == Failures::Wrong;
     let trials: Vec<PeopleTrial> = protocol
         .trials
         .iter()
         .zip(scores)
         .filter(|(_, score)| counts(score))
-        .map(|(trial, score)| PeopleTrial {
-            score: *score,
-            a: person(trial.a),
-            b: person(trial.b),
-            mated: trial.mated,
-        })
+        .map(|(trial, score)| protocol.of_people(trial, *score))
         .collect();
     intervals(&trials, protocol.people.len(), &TARGETS, settings.repeats, settings.seed)
 }

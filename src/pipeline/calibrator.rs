@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use jiff::Timestamp;
 
 use super::budget;
 use super::fitting::Fittings;
@@ -162,7 +163,7 @@ impl Calibrator {
         let model = fittings.current().model;
         let mut book = read(&path).unwrap_or_default();
         book.of_model(model);
-        let hour = hour_of(clock.now());
+        let hour = hour_of(clock.now().wall);
         Self {
             clock,
             stats,
@@ -214,7 +215,7 @@ impl Calibrator {
             Heard::Scored(model, tracks) => {
                 let identities = self.identities();
                 for track in tracks {
-                    let hour = hour_of(track.last_seen);
+                    let hour = hour_of(track.last_seen.wall);
                     let judged = Judged { hour, threshold: track.threshold, identities };
                     let how = match track {
                         Scored { recognized: true, .. } => Ended::Alert,
@@ -238,7 +239,7 @@ impl Calibrator {
         let Some(score) = review.score.filter(|_| review.model == self.fittings.current().model.hex()) else {
             return;
         };
-        let hour = review.captured_at.as_second().div_euclid(3_600);
+        let hour = hour_of(review.captured_at);
         let judged = Judged { hour, threshold: review.threshold as f32, identities: self.identities() };
         self.book.reviewed(&camera, judged, score as f32, right);
     }
@@ -246,7 +247,7 @@ impl Calibrator {
     /// Counts who is recognising; when an hour is over, makes the estimates that are due. The answer is for the judge.
     fn look(&mut self) -> Option<Message> {
         let now = self.clock.now();
-        let hour = hour_of(now);
+        let hour = hour_of(now.wall);
         if hour == self.hour {
             self.count(now);
             return None;
@@ -339,8 +340,8 @@ impl Calibrator {
     }
 }
 
-fn hour_of(moment: Moment) -> i64 {
-    moment.wall.as_second().div_euclid(3_600)
+fn hour_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(3_600)
 }
 
 /// The scores that were kept. What cannot be read is told and left: new ones come.

@@ -122,6 +122,15 @@ pub struct ModelsUsed {
     pub model: String,
 }
 
+impl ModelsUsed {
+    /// The two lines about them in a summary.
+    pub fn fields(&self) -> [(&'static str, Option<String>); 2] {
+        let detector = self.detector.clone().unwrap_or_else(|| "none: the pictures are aligned".to_owned());
+        let short: String = self.model.chars().take(12).collect();
+        [("detector", Some(detector)), ("embedder", Some(format!("{} (model {short})", self.embedder)))]
+    }
+}
+
 /// A picture without a template, in the JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct FailedPicture {

@@ -173,12 +173,11 @@ fn by_person<'a>(of: &'a [Acquisition], counts: &[usize]) -> Vec<&'a [Acquisitio
 
 fn summary(document: &Document<'_, Divided, Identification>) -> String {
     let (models, figures, divided) = (&document.models, document.figures, &document.protocol);
-    let detector = models.detector.clone().unwrap_or_else(|| "none: the pictures are aligned".to_owned());
-    let short: String = models.model.chars().take(12).collect();
+    let [detector, embedder] = models.fields();
     let in_use = &figures.in_use;
     let fields = [
-        ("detector", Some(detector)),
-        ("embedder", Some(format!("{} (model {short})", models.embedder))),
+        detector,
+        embedder,
         ("people", Some(divided.people.to_string())),
         ("pictures", Some(tables::pictures(&document.pictures))),
         ("failures to acquire", Some(tables::failures(&document.pictures))),

@@ -14,8 +14,8 @@ use crate::base::error::Result;
 use crate::cli::console::Console;
 use crate::cli::table::{self, Column};
 use crate::eval::Failures;
-use crate::eval::acquire::{Acquisition, Template};
-use crate::eval::protocol::{Pairs, People, Protocol, Trial, sample};
+use crate::eval::acquire::similarity;
+use crate::eval::protocol::{Pairs, People, Protocol, sample};
 use crate::eval::svg;
 use crate::eval::verify::{OperatingPoint, Settings, Verification};
 
@@ -107,15 +107,9 @@ fn protocol(args: &VerifyArgs, console: &mut Console) -> Result<Protocol> {
     sample::protocol(&people, &choice)
 }
 
-fn similarity(of: &[Acquisition], trial: &Trial) -> Option<f32> {
-    let template = |picture: u32| -> Option<&Template> { of.get(picture as usize)?.template() };
-    template(trial.a)?.embedding.similarity(&template(trial.b)?.embedding)
-}
-
 fn summary(document: &Document<'_, Compared, Verification>) -> String {
     let (models, figures, compared) = (&document.models, document.figures, &document.protocol);
-    let detector = models.detector.clone().unwrap_or_else(|| "none: the pictures are aligned".to_owned());
-    let short: String = models.model.chars().take(12).collect();
+    let [detector, embedder] = models.fields();
     let drawn = compared.possible_non_mated.filter(|possible| *possible > figures.non_mated);
     let drawn = drawn.map_or_else(String::new, |possible| format!(" (drawn from {possible})"));
     let accuracy = figures.accuracy.as_ref().map(|a| {
@@ -135,8 +129,8 @@ fn summary(document: &Document<'_, Compared, Verification>) -> String {
         format!("{rate} ({}) at {:.4}", tables::range(figures.eer_interval), eer.threshold)
     });
     let fields = [
-        ("detector", Some(detector)),
-        ("embedder", Some(format!("{} (model {short})", models.embedder))),
+        detector,
+        embedder,
         ("people", Some(compared.people.to_string())),
         ("pictures", Some(tables::pictures(&document.pictures))),
         ("failures to acquire", Some(tables::failures(&document.pictures))),

@@ -20,6 +20,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::protocol::Trial;
 use super::quality::Measured;
 use crate::base::error::Result;
 use crate::types::embedding::Embedding;
@@ -53,6 +54,12 @@ pub struct Template {
     pub measured: Measured,
     /// Faces that were found; the template is of one of them.
     pub faces: u32,
+}
+
+/// Cosine similarity of a trial's two pictures, -1 to 1; `None`, where either has no template.
+pub fn similarity(of: &[Acquisition], trial: &Trial) -> Option<f32> {
+    let template = |picture: u32| -> Option<&Template> { of.get(picture as usize)?.template() };
+    template(trial.a)?.embedding.similarity(&template(trial.b)?.embedding)
 }
 
 /// Why a picture has no template.

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub use pairs::Pairs;
 pub use people::{People, Person};
 
+use super::bootstrap::PeopleTrial;
+
 /// A picture of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -50,6 +52,14 @@ pub struct Protocol {
     pub folds: u16,
     /// Non-mated pairs that the pictures allow, of which the trials may be a sample; `None` for a pairs file.
     pub possible_non_mated: Option<u64>,
+}
+
+impl Protocol {
+    /// A trial with its score, by whose pictures it compares: as the bootstrap over people takes it.
+    pub fn of_people(&self, trial: &Trial, score: Option<f32>) -> PeopleTrial {
+        let person = |picture: u32| self.pictures.get(picture as usize).map_or(0, |picture| picture.person);
+        PeopleTrial { score, a: person(trial.a), b: person(trial.b), mated: trial.mated }
+    }
 }
 
 /// True for the names of pictures: `.jpg`, `.jpeg`, `.png`, in any case.
