@@ -1,58 +1,49 @@
-//! The rows again in 8 bits a number, with a bound on what that loses.
+//! The rows again in 8 bits a number, with bounds on what that loses.
 //!
 //! ```text
-//!  row x:    x ≈ s·q,   q in -127..=127,   s = max|x| / 127,   e = ‖x - s·q‖        (q: 64 codes a chunk, zeros up to a whole one)
-//!  probe p:  p ≈ t·r,   likewise,                              f = ‖p - t·r‖
+//!  row x:    x ≈ s·q,    q in -127..=127,   s = max|x| / 127,   e = ‖x - s·q‖       (q: 128 codes a line, zeros up to a whole one)
+//!            x ≈ s·q',   q' = q but for its lower 4 bits,       e' = ‖x - s·q'‖
+//!  probe p:  p ≈ t·r,    as q,                                  f = ‖p - t·r‖
 //!
 //!  p·x = t·s·(r·q) + (t·r)·(x - s·q) + (p - t·r)·x     so     |p·x - t·s·(r·q)|  ≤  ‖t·r‖·e + f·‖x‖      (Cauchy and Schwarz)
+//!                                             and likewise    |p·x - t·s·(r·q')| ≤  ‖t·r‖·e' + f·‖x‖
+//!
+//!  upper halves of all rows ──▶ how high may it score? ──▶ those who may matter ──▶ their lower halves ──▶ Intervals
 //! ```
 //!
-//! The dot product of the codes is exact, and a quarter of the bytes. What it says of the score is an interval, never a guess: a row whose
-//! interval ends below the k-th best lower end is none of the best k. Rounding in f32, of this estimate and of the score that it stands for,
-//! is part of the bound.
+//! Halves of codes lie in planes of their own, so that the first look reads an eighth of the bytes of f32; few rows are looked at again.
+//! Dot products of codes are exact. What they say of a score is an interval, never a guess: a row whose interval ends below the k-th best
+//! lower end is none of the best k. Rounding in f32, of the estimates and of the score that they stand for, is part of the bounds.
 
+mod encode;
 mod kernel;
 
 use multiversion::multiversion;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use self::kernel::Kernel;
-use super::kernel::{LANE, Lane};
+use self::encode::{CHUNK, Chunk, Encoded, Halves, coarse_error, encode, halve};
+use self::kernel::{Kernel, prefetch};
 use super::rows::{Probe, Rows};
 
-/// Codes in a [`Chunk`]: one AVX-512 register, two of AVX.
-const CHUNK: usize = 64;
-/// Rows whose intervals are computed before they are looked at: 32 KiB of codes at 512 numbers, which stay in the first cache while
-/// several probes pass.
+/// Rows looked at together: 16 KiB of upper halves at 512 numbers, which stay in the first cache while several probes pass.
 pub(super) const BLOCK: usize = 64;
 /// Above this the 32 bits of a sum could overflow.
 const LARGEST_DIMENSION: usize = 1 << 14;
-const LARGEST_CODE: f32 = 127.0;
-/// 1.5 * 2^23: numbers of that size are a whole one apart.
-const ROUNDER: f32 = 12_582_912.0;
-
-/// Sixty-four codes on a cache line of their own.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Chunk([i8; CHUNK]);
-
-impl Zeroize for Chunk {
-    fn zeroize(&mut self) {
-        self.0.zeroize();
-    }
-}
 
 /// Codes of some rows. They are the rows' people's as the rows are: wiped when dropped.
 pub(super) struct Codes {
     kernel: Kernel,
+    rows: usize,
+    /// Lines of halves in a row.
     stride: usize,
-    chunks: Vec<Chunk>,
-    /// s of each row.
+    upper: Vec<Halves>,
+    lower: Vec<Halves>,
+    /// s of each row; here and below zeros up to a whole block.
     scales: Vec<f32>,
     /// e of each row.
     errors: Vec<f32>,
-    /// 128 times the sum of each row's codes.
-    offsets: Vec<i32>,
+    /// e' of each row.
+    coarse_errors: Vec<f32>,
     /// The largest ‖x‖.
     norm: f64,
     /// What rounding may add, for a probe of length 1.
@@ -65,29 +56,35 @@ impl Codes {
         if rows.dimension() > LARGEST_DIMENSION {
             return None;
         }
-        let stride = rows.dimension().div_ceil(CHUNK);
+        let stride = rows.dimension().div_ceil(2 * CHUNK);
+        let room = rows.len().next_multiple_of(BLOCK);
         // Room for all at once: nothing is moved on the way, and no copy stays behind.
         let mut codes = Self {
             kernel: Kernel::best(),
+            rows: rows.len(),
             stride,
-            chunks: Vec::with_capacity(rows.len() * stride),
-            scales: Vec::with_capacity(rows.len()),
-            errors: Vec::with_capacity(rows.len()),
-            offsets: Vec::with_capacity(rows.len()),
+            upper: Vec::with_capacity(rows.len() * stride),
+            lower: Vec::with_capacity(rows.len() * stride),
+            scales: Vec::with_capacity(room),
+            errors: Vec::with_capacity(room),
+            coarse_errors: Vec::with_capacity(room),
             norm: 1.0,
             // A score is a sum over 64 partial ones of dimension / 64 products each (`dots` in the other kernel), then of those: at most
             // dimension / 64 + 20 roundings of 2^-24 of a sum of magnitudes that is at most the lengths' product. An estimate takes four,
             // its two ends one more each.
             rounding: (rows.dimension() as f64 / 64.0 + 32.0) * f64::from(f32::EPSILON),
         };
-        for row in rows.lanes().chunks_exact(rows.stride()) {
-            let start = codes.chunks.len();
-            codes.chunks.resize(start + stride, Chunk([0; CHUNK]));
-            let row = encode(row, codes.chunks.get_mut(start..).unwrap_or_default());
+        let mut whole = Zeroizing::new(vec![Chunk::ZERO; 2 * stride]);
+        for vector in rows.lanes().chunks_exact(rows.stride()) {
+            let row = encode(vector, &mut whole);
+            halve(&whole, &mut codes.upper, &mut codes.lower);
+            codes.coarse_errors.push(up(coarse_error(vector, row.scale, &whole)));
             codes.scales.push(row.scale);
             codes.errors.push(up(row.error));
-            codes.offsets.push(128 * row.sum);
             codes.norm = codes.norm.max(row.norm);
+        }
+        for each in [&mut codes.scales, &mut codes.errors, &mut codes.coarse_errors] {
+            each.resize(room, 0.0);
         }
         Some(codes)
     }
@@ -99,34 +96,58 @@ impl Codes {
 
     /// The probe's codes, with what makes intervals of dot products.
     pub(super) fn probe(&self, probe: &Probe) -> ProbeCodes {
-        let mut chunks = vec![Chunk([0; CHUNK]); self.stride];
-        let Encoded { scale, error, norm, .. } = encode(probe.lanes(), &mut chunks);
+        let mut chunks = vec![Chunk::ZERO; 2 * self.stride];
+        let Encoded { scale, error, norm, sum, .. } = encode(probe.lanes(), &mut chunks);
         let coded = norm + error;
         let fixed = error * self.norm + self.rounding * norm.max(1.0) * self.norm;
-        ProbeCodes { chunks, scale, coded: up(coded), fixed: up(fixed) }
+        ProbeCodes { chunks, scale, sum, coded: up(coded), fixed: up(fixed) }
     }
 
-    /// The intervals of the rows from `BLOCK * block` on, as many as there are up to `BLOCK`.
-    pub(super) fn intervals(&self, probe: &ProbeCodes, block: usize, into: &mut Intervals) {
+    /// The intervals of those rows from `BLOCK * block` on, as many as there are up to `BLOCK`, whose score may be `bar` or more.
+    pub(super) fn intervals(&self, probe: &ProbeCodes, block: usize, bar: f32, into: &mut Intervals) {
+        into.count = 0;
+        let scales = self.scales.as_chunks::<BLOCK>().0.get(block);
+        let errors = self.errors.as_chunks::<BLOCK>().0.get(block);
+        let coarse = self.coarse_errors.as_chunks::<BLOCK>().0.get(block);
+        let (Some(scales), Some(errors), Some(coarse)) = (scales, errors, coarse) else { return };
         let first = block * BLOCK;
-        let count = self.scales.len().saturating_sub(first).min(BLOCK);
-        let rows = self.chunks.get(first * self.stride..(first + count) * self.stride).unwrap_or_default();
-        let of = |all: &'_ [f32]| -> [f32; BLOCK] {
-            let mut block = [0.0; BLOCK];
-            block.iter_mut().zip(all.iter().skip(first)).for_each(|(to, from)| *to = *from);
-            block
-        };
-        let offsets = self.offsets.get(first..first + count).unwrap_or_default();
+        let rows = consecutive(first);
+        let rows = rows.get(..self.rows.saturating_sub(first).min(BLOCK)).unwrap_or_default();
         let mut dots = [0; BLOCK];
-        self.kernel.dots(&probe.chunks, rows, offsets, dots.get_mut(..count).unwrap_or_default());
-        into.count = count;
-        spread(&dots, &of(&self.scales), &of(&self.errors), probe, into);
+        self.kernel.dots(&probe.chunks, &self.upper, rows, &mut dots);
+        let mut ends = Ends::NONE;
+        spread(&dots, (16, -120 * probe.sum), scales, coarse, probe, &mut ends);
+        let mut reaching = reaching(&ends.high, bar);
+        if reaching == 0 {
+            return;
+        }
+        let (mut upper, mut picked) = ([0; BLOCK], [[0.0; BLOCK]; 2]);
+        while reaching != 0 {
+            let at = reaching.trailing_zeros() as usize;
+            reaching &= reaching - 1;
+            let Some(&row) = rows.get(at) else { break };
+            prefetch(&self.lower, self.stride, row);
+            into.rows[into.count] = row;
+            upper[into.count] = 16 * dots[at];
+            picked[0][into.count] = scales[at];
+            picked[1][into.count] = errors[at];
+            into.count += 1;
+        }
+        self.kernel.dots(
+            &probe.chunks,
+            &self.lower,
+            into.rows.get(..into.count).unwrap_or_default(),
+            &mut dots,
+        );
+        dots.iter_mut().zip(upper).for_each(|(dot, upper)| *dot += upper);
+        spread(&dots, (1, -128 * probe.sum), &picked[0], &picked[1], probe, &mut into.ends);
     }
 }
 
 impl Drop for Codes {
     fn drop(&mut self) {
-        self.chunks.zeroize();
+        self.upper.zeroize();
+        self.lower.zeroize();
         self.scales.zeroize();
     }
 }
@@ -136,6 +157,8 @@ pub(super) struct ProbeCodes {
     chunks: Vec<Chunk>,
     /// t
     scale: f32,
+    /// The sum of the codes.
+    sum: i32,
     /// At least ‖t·r‖.
     coded: f32,
     /// The part of the bound that is the same for all rows.
@@ -146,34 +169,55 @@ impl Drop for ProbeCodes {
     fn drop(&mut self) {
         self.chunks.zeroize();
         self.scale.zeroize();
+        self.sum.zeroize();
     }
 }
 
-/// Where the scores of a block of rows lie: none is outside its interval.
+/// Where the scores of some rows of a block lie: none is outside its interval.
 pub(super) struct Intervals {
-    low: [f32; BLOCK],
-    high: [f32; BLOCK],
+    rows: [u32; BLOCK],
+    ends: Ends,
     count: usize,
 }
 
 impl Intervals {
     /// Of no rows yet.
     pub(super) fn new() -> Self {
-        Self { low: [0.0; BLOCK], high: [0.0; BLOCK], count: 0 }
+        Self { rows: [0; BLOCK], ends: Ends::NONE, count: 0 }
     }
 
-    /// Lower and upper end for each row. Ends are in -1 to 1, as scores are.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (f32, f32)> + '_ {
-        self.low.iter().copied().zip(self.high.iter().copied()).take(self.count)
-    }
-
-    /// True if a score may be that high.
-    pub(super) fn reach(&self, bar: f32) -> bool {
-        // Without `any`, which would stop at the first and cannot look at several at once.
-        self.high.iter().take(self.count).fold(false, |reached, &high| reached | (high >= bar))
+    /// The rows in their order, with lower and upper end. Ends are in -1 to 1, as scores are.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, f32, f32)> + '_ {
+        let ends = self.ends.low.iter().zip(&self.ends.high);
+        self.rows.iter().zip(ends).map(|(&row, (&low, &high))| (row, low, high)).take(self.count)
     }
 }
 
+/// Ends of intervals, lower and upper.
+struct Ends {
+    low: [f32; BLOCK],
+    high: [f32; BLOCK],
+}
+
+impl Ends {
+    const NONE: Self = Self { low: [0.0; BLOCK], high: [0.0; BLOCK] };
+}
+
+/// The places of those that are at least the bar, as bits.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+fn reaching(highs: &[f32; BLOCK], bar: f32) -> u64 {
+    let mut bits = 0;
+    for at in 0..BLOCK {
+        bits |= u64::from(highs[at] >= bar) << at;
+    }
+    bits
+}
+
+/// Intervals from dot products, of which `factor * dot + offset` is the codes' own.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma",
     "x86_64+avx2+fma",
@@ -181,62 +225,26 @@ impl Intervals {
 ))]
 fn spread(
     dots: &[i32; BLOCK],
+    (factor, offset): (i32, i32),
     scales: &[f32; BLOCK],
     errors: &[f32; BLOCK],
     probe: &ProbeCodes,
-    into: &mut Intervals,
+    into: &mut Ends,
 ) {
     for at in 0..BLOCK {
-        let estimate = dots[at] as f32 * (scales[at] * probe.scale);
+        let estimate = (factor * dots[at] + offset) as f32 * (scales[at] * probe.scale);
         let bound = errors[at] * probe.coded + probe.fixed;
         into.low[at] = (estimate - bound).clamp(-1.0, 1.0);
         into.high[at] = (estimate + bound).clamp(-1.0, 1.0);
     }
 }
 
-struct Encoded {
-    scale: f32,
-    error: f64,
-    norm: f64,
-    sum: i32,
-}
-
-/// Writes the codes of a vector, which are at most as many as there is room for.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn encode(vector: &[Lane], chunks: &mut [Chunk]) -> Encoded {
-    let mut largest = 0.0f32;
-    for lane in vector {
-        for x in lane.0 {
-            largest = largest.max(x.abs());
-        }
-    }
-    let scale = largest / LARGEST_CODE;
-    // A vector is a unit one; one without length would have codes of zero.
-    let inverse = if scale > f32::MIN_POSITIVE { scale.recip() } else { 0.0 };
-    // A sum for each place in a lane, so that an addition need not wait for the one before it.
-    let (mut errors, mut norms, mut sum) = ([0.0f64; LANE], [0.0f64; LANE], 0);
-    let scale_wide = f64::from(scale);
-    for (lanes, chunk) in vector.chunks(CHUNK / LANE).zip(chunks) {
-        for (lane, codes) in lanes.iter().zip(chunk.0.as_chunks_mut::<LANE>().0) {
-            for at in 0..LANE {
-                let x = lane.0[at];
-                // Rounded to a whole number by the addition, which leaves it in the lowest bits. No product is beyond 127.4.
-                let shifted = x * inverse + ROUNDER;
-                let code = shifted.to_bits() as i8;
-                codes[at] = code;
-                sum += i32::from(code);
-                let lost = f64::from(x) - scale_wide * f64::from(shifted - ROUNDER);
-                errors[at] += lost * lost;
-                norms[at] += f64::from(x) * f64::from(x);
-            }
-        }
-    }
-    let length = |squares: [f64; LANE]| squares.iter().sum::<f64>().sqrt();
-    Encoded { scale, error: length(errors), norm: length(norms), sum }
+/// `BLOCK` row numbers from one on. A gallery has fewer than 2^32 rows.
+fn consecutive(first: usize) -> [u32; BLOCK] {
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let mut rows = [0; BLOCK];
+    (0..).zip(&mut rows).for_each(|(at, row)| *row = first.saturating_add(at));
+    rows
 }
 
 /// As f32, and not less.
@@ -263,11 +271,19 @@ mod tests {
         for probe in probes {
             let probe = Probe::new(probe);
             let coded = codes.probe(&probe);
-            let mut row = 0;
+            let (mut row, bar) = (0, score(probe.lanes(), rows.row(7)));
             for block in 0..rows.len().div_ceil(BLOCK) {
                 let mut intervals = Intervals::new();
-                codes.intervals(&coded, block, &mut intervals);
-                for (low, high) in intervals.iter() {
+                codes.intervals(&coded, block, bar, &mut intervals);
+                let given: Vec<u32> = intervals.iter().map(|(row, ..)| row).collect();
+                for row in (block * BLOCK..rows.len()).take(BLOCK) {
+                    let row = row as u32;
+                    let reaches = score(probe.lanes(), rows.row(row)) >= bar;
+                    assert!(!reaches || given.contains(&row), "row {row} reaches {bar} and was left out");
+                }
+                codes.intervals(&coded, block, -1.0, &mut intervals);
+                for (number, low, high) in intervals.iter() {
+                    assert_eq!(number, row, "nobody may be left out");
                     let score = score(probe.lanes(), rows.row(row));
                     assert!((low..=high).contains(&score), "{score} is not in {low}..={high}");
                     widest = widest.max(high - low);

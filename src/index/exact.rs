@@ -3,7 +3,8 @@
 //! ```text
 //!                        ┌─ plain: few rows, or many asked for ─ f32 dots ──▶ TopK ─────────────────────────┐
 //!  rows ──64 at a time───┤                                                                                  ├─▶ top k
-//!                        └─ codes (8 bits) ──▶ intervals ──▶ Shortlist ──▶ scored again in f32 (`rescore`) ─┘
+//!                        └─ 4 bits ──▶ 8 bits ──▶ intervals ──▶ Shortlist ──▶ again in f32 (`rescore`) ─────┘
+//!                           of all     of who may reach the bar
 //! ```
 //!
 //! Both ways give the same answer to the bit: an interval holds the row's score (`codes.rs`), and a row is left out only where k others
@@ -101,12 +102,8 @@ impl Pass {
     }
 
     fn look_at(&mut self, codes: &Codes, block: usize) {
-        codes.intervals(&self.coded, block, &mut self.intervals);
-        if !self.intervals.reach(self.shortlist.bar()) {
-            return;
-        }
-        let first = u32::try_from(block * BLOCK).unwrap_or(u32::MAX);
-        for (row, (low, high)) in (first..).zip(self.intervals.iter()) {
+        codes.intervals(&self.coded, block, self.shortlist.bar(), &mut self.intervals);
+        for (row, low, high) in self.intervals.iter() {
             self.shortlist.offer(row, low, high);
         }
     }
