@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::console::Console;
@@ -24,7 +24,7 @@ use super::table::Column;
 use super::{ConfigArgs, output};
 use crate::bail;
 use crate::base::error::Result;
-use crate::config::{Config, Decide, Threshold};
+use crate::config::{Config, Decide, Fusion, Threshold};
 use crate::gallery::{SharedGallery, reading};
 use crate::infer::models::Models;
 use crate::pipeline::judge::Policy;
@@ -56,6 +56,9 @@ pub struct ReplayArgs {
     /// Best shots that are fused into what is decided on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "What is changed")]
     fuse: Option<u32>,
+    /// What each of these shots weighs.
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "What is changed")]
+    fusion: Option<Fusing>,
     /// Another embedder, by its name in `models list` or its manifest. Enrolled pictures without a template of it are embedded again
     /// from their kept crops, in memory.
     #[arg(long, value_name = "MODEL", help_heading = "What is changed")]
@@ -73,6 +76,24 @@ pub struct ReplayArgs {
     look: LookArgs,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// `decide.fusion`, as an argument.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Fusing {
+    /// All the same.
+    Mean,
+    /// Each its quality score.
+    Quality,
+}
+
+impl From<Fusing> for Fusion {
+    fn from(fusing: Fusing) -> Self {
+        match fusing {
+            Fusing::Mean => Self::Mean,
+            Fusing::Quality => Self::Quality,
+        }
+    }
 }
 
 /// What became of a track in one of the two.
@@ -141,12 +162,13 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
 
 impl ReplayArgs {
     fn changes_something(&self) -> Result<()> {
-        let numbers = self.threshold.is_some() || self.margin.is_some();
-        if !numbers && self.confirm.is_none() && self.fuse.is_none() && self.embedder.is_none() {
+        let scores = self.threshold.is_some() || self.margin.is_some();
+        let shots = self.confirm.is_some() || self.fuse.is_some() || self.fusion.is_some();
+        if !scores && !shots && self.embedder.is_none() {
             bail!(
                 Usage,
-                "nothing is changed: give --threshold, --margin, --confirm, --fuse or --embedder; `watchlistd recognize` says what \
-                 is decided as it is configured"
+                "nothing is changed: give --threshold, --margin, --confirm, --fuse, --fusion or --embedder; `watchlistd recognize` \
+                 says what is decided as it is configured"
             );
         }
         Ok(())
@@ -160,6 +182,7 @@ impl ReplayArgs {
             margin: self.margin.unwrap_or(usual.margin),
             confirm: self.confirm.unwrap_or(usual.confirm),
             fuse: self.fuse.unwrap_or(usual.fuse),
+            fusion: self.fusion.map_or(usual.fusion, Fusion::from),
             ..usual.clone()
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::{
-    Camera, CameraSource, Config, Control, Decide, Device, Events, Gallery, Http, Inference, Log, LogFormat,
-    Models, QualityLimits, Rtsp, Sink, Snapshots, Tls, Track, Transport,
+    Camera, CameraSource, Config, Control, Decide, Device, Events, Fusion, Gallery, Http, Inference, Log,
+    LogFormat, Models, QualityLimits, Rtsp, Sink, Snapshots, Tls, Track, Transport,
 };
 use crate::gallery::command::Review;
 use crate::types::geometry::Size;
@@ -130,6 +130,7 @@ impl Default for Decide {
             margin: 0.05,
             confirm: 2,
             fuse: 5,
+            fusion: Fusion::Mean,
             fair_shots: 3,
             fair_look: Duration::from_secs(1),
             cooldown: Duration::from_secs(60),

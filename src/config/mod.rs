@@ -239,6 +239,15 @@ pub struct AlertBudget {
     pub floor: Option<f32>,
 }
 
+/// What each of the fused shots weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fusion {
+    /// All the same.
+    Mean,
+    /// Each its quality score.
+    Quality,
+}
+
 /// `[decide]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decide {
@@ -250,6 +259,8 @@ pub struct Decide {
     pub confirm: u32,
     /// Best shots fused into the embedding that is decided on.
     pub fuse: u32,
+    /// How they are fused.
+    pub fusion: Fusion,
     /// Shots before a track may be called unknown ...
     pub fair_shots: u32,
     /// ... and time it must have been looked at.

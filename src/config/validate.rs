@@ -14,8 +14,8 @@ use super::raw::{Node, Raw, Report, Section, Table, Wrong, expected, show_key};
 use super::read::{self, Read, count};
 use super::sink::Around;
 use super::{
-    Camera, CameraSource, Config, Control, Decide, Device, Gallery, Http, IN_CREDENTIALS, Inference, Log,
-    LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, snapshots, suggest,
+    Camera, CameraSource, Config, Control, Decide, Device, Fusion, Gallery, Http, IN_CREDENTIALS, Inference,
+    Log, LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, snapshots, suggest,
 };
 use crate::gallery::command::Review;
 use crate::types::ids::CameraId;
@@ -39,6 +39,8 @@ pub(super) const SECTIONS: [&str; 15] = [
     "credentials",
     "cameras",
 ];
+
+const FUSIONS: [(&str, Fusion); 2] = [("mean", Fusion::Mean), ("quality", Fusion::Quality)];
 
 /// A Unix socket's path has to fit into `sockaddr_un` with its final zero (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
@@ -218,6 +220,7 @@ impl<'a> Reader<'a> {
             margin: s.get("margin", d.margin, read::number(0.0..=1.0)),
             confirm: s.get("confirm", d.confirm, read::whole(1..=100)),
             fuse: s.get("fuse", d.fuse, read::whole(1..=100)),
+            fusion: s.get("fusion", d.fusion, read::word(&FUSIONS)),
             fair_shots: s.get("fair_shots", d.fair_shots, read::whole(1..=100)),
             fair_look: s.get("fair_look", d.fair_look, read::duration(millis(0)..=millis(600_000))),
             cooldown: s.get("cooldown", d.cooldown, read::duration(millis(0)..=millis(86_400_000))),
@@ -243,6 +246,7 @@ impl<'a> Reader<'a> {
             margin: s.get("margin", None, read::unless("auto", read::number(0.0..=1.0))).unwrap_or(d.margin),
             confirm,
             fuse,
+            fusion: s.get("fusion", None, read::unless("auto", read::word(&FUSIONS))).unwrap_or(d.fusion),
             fair_shots,
             fair_look: s.get("fair_look", None, time(600_000)).unwrap_or(d.fair_look),
             cooldown: d.cooldown,

@@ -280,7 +280,7 @@ impl Decider {
     pub(super) fn weighing(&self, track: &TrackId) -> Weighing {
         let fuse = (self.rules.fuse as usize).clamp(1, MAX_KEPT);
         let keep = fuse.max(self.rules.confirm as usize).min(MAX_KEPT);
-        Weighing { fuse, keep, base: self.thresholds.of(&track.camera) }
+        Weighing { fuse, fusion: self.rules.fusion, keep, base: self.thresholds.of(&track.camera) }
     }
 
     fn note_gallery(&mut self, track: &TrackId) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::clock::Moment;
+use crate::config::Fusion;
 use crate::types::embedding::Embedding;
 use crate::types::geometry::Rect;
 use crate::types::ids::IdentityId;
@@ -18,7 +19,7 @@ use super::threshold::Threshold;
 pub const MAX_KEPT: usize = 32;
 /// Most identities that votes are counted for; more than one or two is already doubtful.
 const MAX_VOTED: usize = 64;
-/// Least weight of a shot in the fused embedding.
+/// Least weight of a shot with [`Fusion::Quality`].
 const LEAST_WEIGHT: f32 = 0.01;
 
 /// An embedded shot of a track.
@@ -26,7 +27,7 @@ const LEAST_WEIGHT: f32 = 0.01;
 pub struct Shot {
     /// The face.
     pub embedding: Embedding,
-    /// Quality score, 0 to 1: the shot's rank and its weight in the fused embedding.
+    /// Quality score, 0 to 1: the shot's rank, and with [`Fusion::Quality`] its weight in the fused embedding.
     pub quality: f32,
     /// Sequence number of its frame; one track has at most one shot of a frame.
     pub sequence: u64,
@@ -44,6 +45,8 @@ pub(super) type Search<'a> = &'a dyn Fn(&Embedding) -> Match;
 pub(super) struct Weighing {
     /// Shots fused.
     pub(super) fuse: usize,
+    /// What each of them weighs.
+    pub(super) fusion: Fusion,
     /// Shots kept, at least `fuse`.
     pub(super) keep: usize,
     /// The camera's threshold. Votes are counted against the lowest that a candidate's lists ask for.
@@ -106,8 +109,10 @@ impl Evidence {
     }
 
     fn fuse(&mut self, how: Weighing, search: Search<'_>) {
-        let weight = |shot: &Shot| {
-            if shot.quality.is_finite() { shot.quality.max(LEAST_WEIGHT) } else { LEAST_WEIGHT }
+        let weight = |shot: &Shot| match how.fusion {
+            Fusion::Mean => 1.0,
+            Fusion::Quality if shot.quality.is_finite() => shot.quality.max(LEAST_WEIGHT),
+            Fusion::Quality => LEAST_WEIGHT,
         };
         let parts = self.kept.iter().take(how.fuse).map(|shot| (&shot.embedding, weight(shot)));
         self.fused = match self.kept.as_slice() {

@@ -33,6 +33,7 @@ fn rules() -> config::Decide {
         margin: 0.05,
         confirm: 2,
         fuse: 5,
+        fusion: config::Fusion::Mean,
         fair_shots: 3,
         fair_look: Duration::from_secs(1),
         cooldown: Duration::from_secs(30),

@@ -40,10 +40,12 @@ fn last_word(log: &[Decision], number: u64) -> Option<String> {
     Some(short(last).rsplit_once(" v").unwrap().0.to_owned())
 }
 
-/// Fuse, confirm, fair shots: small enough that shots are displaced and stages differ.
+/// Fusion, and numbers of shots: small enough that shots are displaced and stages differ.
 fn any_rules() -> impl Strategy<Value = config::Decide> {
-    (1u32..6, 1u32..4, 1u32..6).prop_map(|(fuse, confirm, fair_shots)| config::Decide {
+    let fusion = prop::sample::select(vec![config::Fusion::Mean, config::Fusion::Quality]);
+    (1u32..6, fusion, 1u32..4, 1u32..6).prop_map(|(fuse, fusion, confirm, fair_shots)| config::Decide {
         fuse,
+        fusion,
         confirm,
         fair_shots,
         ..rules()
@@ -120,7 +122,7 @@ proptest! {
         let world = World::of([0]);
         let search = |probe: &Embedding| world.search(probe);
         let rules = config::Decide { fuse: 20, ..rules };
-        let how = Weighing { fuse: 20, keep: 20, base: base() };
+        let how = Weighing { fuse: 20, fusion: rules.fusion, keep: 20, base: base() };
         let mut random = fastrand::Rng::with_seed(seed);
         let mut evidence = Evidence::default();
         for (i, quality) in qualities.iter().enumerate() {

@@ -60,6 +60,21 @@ fn a_recognition_that_falls_is_withdrawn_but_not_for_a_hair() {
 }
 
 #[test]
+fn shots_weigh_the_same_unless_their_quality_is_to_count() {
+    let fused = |fusion, quality: [f32; 2]| {
+        let mut scene = Scene::with(config::Decide { fusion, ..rules() }, World::of(0..4));
+        scene.shot(1, shot(0, 0.0, &[(0, 0.9)], quality[0]));
+        scene.shot(1, shot(1, 0.5, &[(0, 0.5)], quality[1]));
+        scene.log.last().and_then(|decision| decision.score).unwrap()
+    };
+    use config::Fusion::{Mean, Quality};
+    assert!((fused(Mean, [0.9, 0.1]) - fused(Mean, [0.2, 0.8])).abs() < 1e-6);
+    let (good_first, good_last) = (fused(Quality, [0.9, 0.1]), fused(Quality, [0.2, 0.8]));
+    let mean = fused(Mean, [0.9, 0.1]);
+    assert!(good_first > mean && mean > good_last, "{good_first}, {mean}, {good_last}");
+}
+
+#[test]
 fn at_the_end_the_threshold_holds_strictly() {
     let mut scene = Scene::with(config::Decide { fuse: 1, ..rules() }, World::of(0..4));
     scene.shot(1, shot(0, 0.0, &[(0, 0.5)], 0.1));
