@@ -34,6 +34,7 @@ use crate::daemon::watchdog::Beat;
 use crate::decide::Scored;
 use crate::err;
 use crate::events::ThresholdNews;
+use crate::gallery::SharedGallery;
 use crate::gallery::keeper::Estimated;
 use crate::gallery::review::{EventReview, OperatorVerdict};
 use crate::stats::Stats;
@@ -46,6 +47,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const LEAST_LOOKS: u32 = 45;
 /// Hours between two writes.
 const WRITE: i64 = 6;
+/// Most templates that are compared with each other: some ten seconds of a core, once an hour at most.
+const MOST_COMPARED: usize = 30_000;
 /// Without a floor in the configuration, a threshold is at most so far below the model's own.
 const FLOOR_BELOW: f32 = 0.1;
 
@@ -89,6 +92,7 @@ pub fn start(
         around.clock.clone(),
         around.stats.clone(),
         Box::new(move || shared.current().identities()),
+        Box::new(nearest_enrolled(around.custody.shared.clone())),
         Box::new(move |change, model| announce(change, model, &announcing)),
     );
     let _ = judge.send(calibrator.thresholds());
@@ -96,6 +100,26 @@ pub fn start(
         calibrator.run(judge, (&heard, &reviews), &stop, &beat);
     })?;
     Ok((tell, stopper, thread))
+}
+
+/// The highest similarity of two different enrolled people, worked out again where the gallery is another one. `None` for fewer than two,
+/// and for so many templates that it would take minutes.
+fn nearest_enrolled(shared: Arc<SharedGallery>) -> impl FnMut() -> Option<f32> {
+    let mut known = None;
+    move || {
+        let snapshot = shared.current();
+        if snapshot.templates() > MOST_COMPARED {
+            return None;
+        }
+        if let Some((generation, nearest)) = known
+            && generation == snapshot.generation()
+        {
+            return nearest;
+        }
+        let nearest = snapshot.closest_pairs(1).first().map(|(.., score)| *score);
+        known = Some((snapshot.generation(), nearest));
+        nearest
+    }
 }
 
 /// Never silent: the log, the audit log, an event.
@@ -132,12 +156,15 @@ fn announce(change: &Change, model: ModelId, around: &Surroundings) {
     around.publisher.publish(around.maker.threshold(&news, around.clock.now()));
 }
 
+/// The highest similarity of two different enrolled people.
+type Nearest = Box<dyn FnMut() -> Option<f32> + Send>;
 type Announce = Box<dyn Fn(&Change, ModelId) + Send>;
 
 struct Calibrator {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     identities: Box<dyn Fn() -> usize + Send>,
+    nearest: Nearest,
     announce: Announce,
     fittings: Arc<Fittings>,
     /// The model that it began with, and how mates score with it.
@@ -157,6 +184,7 @@ impl Calibrator {
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
         identities: Box<dyn Fn() -> usize + Send>,
+        nearest: Nearest,
         announce: Announce,
     ) -> Self {
         let Beginning { budgets, fittings, mates, path } = beginning;
@@ -168,6 +196,7 @@ impl Calibrator {
             clock,
             stats,
             identities,
+            nearest,
             announce,
             fittings,
             measured: (model, mates),
@@ -259,7 +288,8 @@ impl Calibrator {
         }
         self.hour = hour;
         let model = self.fittings.current().model;
-        let changes = self.book.look(hour, &self.around(), &self.budgets());
+        let around = self.around();
+        let changes = self.book.look(hour, &around, &self.budgets());
         changes.iter().for_each(|change| (self.announce)(change, model));
         self.show();
         if !changes.is_empty() || hour - self.written >= WRITE {
@@ -284,7 +314,8 @@ impl Calibrator {
         u32::try_from((self.identities)()).unwrap_or(u32::MAX)
     }
 
-    fn around(&self) -> Around {
+    fn around(&mut self) -> Around {
+        let between_enrolled = if self.budgets.is_empty() { None } else { (self.nearest)() };
         let fitting = self.fittings.current();
         let measured = self.measured.1.filter(|_| self.measured.0 == fitting.model);
         Around {
@@ -292,7 +323,7 @@ impl Calibrator {
             threshold: fitting.threshold,
             mates: measured.unwrap_or(MateShape::USUAL),
             identities: self.identities(),
-            between_enrolled: None,
+            between_enrolled,
         }
     }
 

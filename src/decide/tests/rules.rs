@@ -67,7 +67,7 @@ fn shots_weigh_the_same_unless_their_quality_is_to_count() {
         scene.shot(1, shot(1, 0.5, &[(0, 0.5)], quality[1]));
         scene.log.last().and_then(|decision| decision.score).unwrap()
     };
-    use config::Fusion::{Mean, Quality};
+    use super::config::Fusion::{Mean, Quality};
     assert!((fused(Mean, [0.9, 0.1]) - fused(Mean, [0.2, 0.8])).abs() < 1e-6);
     let (good_first, good_last) = (fused(Quality, [0.9, 0.1]), fused(Quality, [0.2, 0.8]));
     let mean = fused(Mean, [0.9, 0.1]);

@@ -323,7 +323,7 @@ mod tests {
             // Random codes, and the largest ones, where 16 bits could overflow.
             for extreme in [false, true] {
                 let sign = |code: i8, rng: &mut fastrand::Rng| if rng.bool() { code } else { -code };
-                let mut code =
+                let code =
                     |rng: &mut fastrand::Rng| if extreme { sign(127, rng) } else { rng.i8(-127..=127) };
                 let probe: Vec<Chunk> =
                     (0..2 * stride).map(|_| Chunk(std::array::from_fn(|_| code(&mut rng)))).collect();

@@ -36,17 +36,29 @@ struct Scene {
 
 impl Scene {
     fn new(path: &Path, model: ModelId, clock: Arc<SimulatedClock>) -> Self {
+        Self::with(path, model, clock, 1.0, None)
+    }
+
+    /// With so many false alerts a day, and two enrolled people who are so near each other.
+    fn with(
+        path: &Path,
+        model: ModelId,
+        clock: Arc<SimulatedClock>,
+        per_day: f64,
+        nearest: Option<f32>,
+    ) -> Self {
         let stats = Arc::new(Stats::new(clock.now()));
         stats.add_camera(&door(), clock.now(), recognising_within(5.0));
         let told: Arc<Mutex<Vec<Change>>> = Arc::default();
         let (heard, path) = (told.clone(), path.to_path_buf());
-        let budgets = [(door(), AlertBudget { per_day: 1.0, floor: None })].into();
+        let budgets = [(door(), AlertBudget { per_day, floor: None })].into();
         let beginning = Beginning { budgets, fittings: fittings(model), mates: None, path };
         let calibrator = Calibrator::new(
             beginning,
             clock.clone(),
             stats.clone(),
             Box::new(|| 100),
+            Box::new(move || nearest),
             Box::new(move |change, _| heard.lock().expect("whole").push(change.clone())),
         );
         let threshold = match calibrator.thresholds() {
@@ -113,6 +125,20 @@ fn a_threshold_follows_from_what_the_camera_saw_and_survives_a_restart() {
     assert_eq!(Scene::new(&path, ModelId([9; 32]), clock()).threshold, 0.45);
     std::fs::write(&path, b"{ not whole").expect("written");
     assert_eq!(Scene::new(&path, MODEL, clock()).threshold, 0.45, "damaged: from the beginning");
+}
+
+#[test]
+fn a_threshold_is_not_below_what_two_enrolled_people_score_with_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let after = |nearest| {
+        let mut scene = Scene::with(&folder.path().join("none.json"), MODEL, clock(), 30.0, nearest);
+        scene.hours(24 * 4, true);
+        (scene.threshold, scene.told().last().map(|change| change.estimate.basis))
+    };
+    let (free, basis) = after(None);
+    assert!(free < 0.40 && basis == Some(Basis::Scores), "{free}");
+    assert_eq!(after(Some(0.41)), (0.41, Some(Basis::Enrolled)));
+    assert_eq!(after(Some(0.9)), (0.45, Some(Basis::Enrolled)), "one person enrolled twice, or twins");
 }
 
 #[test]
