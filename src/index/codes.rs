@@ -210,11 +210,7 @@ impl Ends {
     "aarch64+neon"
 ))]
 fn reaching(highs: &[f32; BLOCK], bar: f32) -> u64 {
-    let mut bits = 0;
-    for at in 0..BLOCK {
-        bits |= u64::from(highs[at] >= bar) << at;
-    }
-    bits
+    highs.iter().enumerate().fold(0, |bits, (at, &high)| bits | (u64::from(high >= bar) << at))
 }
 
 /// Intervals from dot products, of which `factor * dot + offset` is the codes' own.
