@@ -53,7 +53,10 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume:
         run.resume()
     run.go()
-    print(f"{run.last}: the last epoch. Next: python3 -m facenet_training export {run.last.parent}/best.pth")
+    best = run.last.with_name("best.pth")
+    # Without anybody to evaluate on, no epoch is better than another.
+    chosen = best if best.exists() else run.last
+    print(f"{run.last}: the last epoch. Next: python3 -m facenet_training export {chosen}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

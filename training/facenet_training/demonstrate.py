@@ -36,8 +36,10 @@ from facenet_training.trainer import Trainer, untrained
 FAR = 0.1
 CPU = torch.device("cpu")
 
-RECIPE = Recipe(size=32, epochs=300, batch=48, learning_rate=4e-3, held_out=8)
-"""For some twenty people with ten pictures each, on a processor. So few people are learnt by heart from larger pictures."""
+RECIPE = Recipe(
+    backbone="inception_resnetv1", size=96, epochs=40, batch=24, learning_rate=1e-3, dropout=0.2, held_out=8
+)
+"""For some twenty people with ten pictures each, on a processor. MobileNetV1, without shortcuts, learns so few people by heart."""
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,15 @@ class TheCommandLine(InFolder):
         self.assertIn("(4 mated and 4 non-mated pairs)", out)
         self.assertIsNotNone(checkpoint.load(self.output / "best.pth").best)
 
+    def test_names_the_last_epoch_where_nobody_is_evaluated_on(self) -> None:
+        status, out, _ = self.train(*SMALL, "--epochs", 1, "--held-out", 0)
+        self.assertEqual(status, os.EX_OK)
+        self.assertIn(f"export {self.output / 'last.pth'}", out)
+        self.assertFalse((self.output / "best.pth").exists())
+
     def test_demonstrates(self) -> None:
         status, out, _ = self.call(
-            "demonstrate", self.folder / "people", "--seeds", 2, "--jobs", 1,
+            "demonstrate", self.folder / "people", "--seeds", 2, "--jobs", 1, "--backbone", "mobilenet",
             *SMALL[:4], "--epochs", 1, "--held-out", 2,
         )  # fmt: skip
         self.assertEqual(status, os.EX_OK)
