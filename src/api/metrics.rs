@@ -167,13 +167,16 @@ macro_rules! threshold {
         Metric {
             name: $name,
             kind: "gauge",
-            labels: &["camera"],
+            labels: &["camera", "list"],
             help: $help,
             write: |snapshot, samples| {
                 let value: fn(&ThresholdSnapshot) -> Option<f64> = $value;
                 for camera in &snapshot.cameras {
-                    if let Some(value) = camera.threshold.as_ref().and_then(value) {
-                        samples.put(&[("camera", &camera.id)], value);
+                    for estimated in &camera.thresholds {
+                        if let Some(value) = value(estimated) {
+                            let list = estimated.list.as_deref().unwrap_or_default();
+                            samples.put(&[("camera", &camera.id), ("list", list)], value);
+                        }
                     }
                 }
             },

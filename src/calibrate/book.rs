@@ -17,6 +17,7 @@ use super::budget::{Basis, Estimate, Goal, estimate};
 use super::scores::{Ended, Judged, Scores, WIDTH};
 use super::tail::MateShape;
 use crate::types::ids::{CameraId, ModelId};
+use crate::types::scope::Scope;
 
 /// Hours for which an estimate holds.
 const HOLDS: i64 = 24;
@@ -33,7 +34,7 @@ pub struct Budget {
 }
 
 /// What is the same for all cameras.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Around {
     /// The model of the templates.
     pub model: ModelId,
@@ -43,6 +44,8 @@ pub struct Around {
     pub mates: MateShape,
     /// Identities that are searched.
     pub identities: u32,
+    /// Of these, those on each list.
+    pub on_list: BTreeMap<String, u32>,
     /// The highest similarity of two different enrolled people.
     pub between_enrolled: Option<f32>,
 }
@@ -50,8 +53,8 @@ pub struct Around {
 /// A threshold that is another one from now on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The camera.
-    pub camera: CameraId,
+    /// Whose it is.
+    pub scope: Scope,
     /// The budget it is for.
     pub budget: Budget,
     /// The threshold before.
@@ -66,9 +69,12 @@ struct Page {
     scores: Scores,
     /// The threshold that was estimated; `None`: the model's.
     estimated: Option<f32>,
-    /// The last estimate, and what it was made for.
+    /// Those that were estimated for lists.
+    #[serde(default)]
+    lists: BTreeMap<String, f32>,
+    /// The last estimates, and what they were made for.
     #[serde(skip)]
-    last: Option<Made>,
+    last: BTreeMap<Option<String>, Made>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,27 +120,27 @@ impl Book {
     }
 
     /// Makes the estimates that are due in this hour. Cameras without a budget keep their scores, and have no estimate.
-    pub fn look(&mut self, hour: i64, around: &Around, budgets: &BTreeMap<CameraId, Budget>) -> Vec<Change> {
+    pub fn look(&mut self, hour: i64, around: &Around, budgets: &BTreeMap<Scope, Budget>) -> Vec<Change> {
         self.of_model(around.model);
         for (camera, page) in &mut self.cameras {
-            if !budgets.contains_key(camera) {
-                (page.estimated, page.last) = (None, None);
-            }
+            page.keep(|list| budgets.contains_key(&Scope { camera: camera.clone(), list: list.cloned() }));
         }
-        let due: Vec<(CameraId, Budget)> = budgets
+        let due: Vec<(Scope, Budget)> = budgets
             .iter()
-            .filter(|(camera, budget)| self.page(camera).is_due(hour, around, budget))
-            .map(|(camera, budget)| (camera.clone(), *budget))
+            .filter(|(scope, budget)| self.page(&scope.camera).is_due(&scope.list, hour, around, budget))
+            .map(|(scope, budget)| (scope.clone(), *budget))
             .collect();
-        due.into_iter().filter_map(|(camera, budget)| self.make(camera, hour, around, budget)).collect()
+        due.into_iter().filter_map(|(scope, budget)| self.make(scope, hour, around, budget)).collect()
     }
 
-    fn make(&mut self, camera: CameraId, hour: i64, around: &Around, budget: Budget) -> Option<Change> {
-        let page = self.page(&camera);
-        let in_force = page.estimated.unwrap_or(around.threshold);
+    fn make(&mut self, scope: Scope, hour: i64, around: &Around, budget: Budget) -> Option<Change> {
+        let page = self.page(&scope.camera);
+        let before = page.of(&scope.list);
+        let in_force = before.or(page.estimated).unwrap_or(around.threshold);
+        let identities = around.searched(&scope.list);
         let goal = Goal {
             per_day: budget.per_day,
-            identities: around.identities,
+            identities,
             floor: budget.floor,
             between_enrolled: around.between_enrolled,
             model: around.threshold,
@@ -142,27 +148,42 @@ impl Book {
             mates: around.mates,
         };
         let estimate = estimate(&page.scores, &goal);
-        page.last = Some(Made { estimate, hour, budget, identities: around.identities });
+        page.last.insert(scope.list.clone(), Made { estimate, hour, budget, identities });
         let own = estimate.basis != Basis::TooFew;
         let moved = f64::from((estimate.threshold - in_force).abs()) > 0.5 * WIDTH;
-        if !moved && page.estimated.is_some() == own {
+        if (!moved && before.is_some() == own) || (before.is_none() && !own) {
             return None;
         }
-        page.estimated = own.then_some(estimate.threshold);
-        Some(Change { camera, budget, from: in_force, estimate })
+        page.set(scope.list.as_ref(), own.then_some(estimate.threshold));
+        Some(Change { scope, budget, from: in_force, estimate })
     }
 
-    /// Thresholds that were estimated, by camera.
-    pub fn thresholds(&self) -> BTreeMap<CameraId, f32> {
-        let own = |(camera, page): (&CameraId, &Page)| Some((camera.clone(), page.estimated?));
-        self.cameras.iter().filter_map(own).collect()
+    /// The model whose scores they are.
+    pub fn model(&self) -> Option<ModelId> {
+        self.model
     }
 
-    /// The last estimate of each camera that has a budget.
-    pub fn estimates(&self) -> impl Iterator<Item = (&CameraId, &Estimate, Budget)> {
-        self.cameras.iter().filter_map(|(camera, page)| {
-            let made = page.last.as_ref()?;
-            Some((camera, &made.estimate, made.budget))
+    /// The scores of each camera.
+    pub fn scores(&self) -> impl Iterator<Item = (&CameraId, &Scores)> {
+        self.cameras.iter().map(|(camera, page)| (camera, &page.scores))
+    }
+
+    /// Thresholds that were estimated.
+    pub fn thresholds(&self) -> BTreeMap<Scope, f32> {
+        let of_page = |(camera, page): (&CameraId, &Page)| {
+            let scope = |list| Scope { camera: camera.clone(), list };
+            let lists = page.lists.iter().map(|(list, value)| (scope(Some(list.clone())), *value));
+            lists.chain(page.estimated.map(|value| (scope(None), value))).collect::<Vec<_>>()
+        };
+        self.cameras.iter().flat_map(of_page).collect()
+    }
+
+    /// The last estimate of whoever has a budget.
+    pub fn estimates(&self) -> impl Iterator<Item = (Scope, &Estimate, Budget)> {
+        self.cameras.iter().flat_map(|(camera, page)| {
+            page.last.iter().map(|(list, made)| {
+                (Scope { camera: camera.clone(), list: list.clone() }, &made.estimate, made.budget)
+            })
         })
     }
 
@@ -171,11 +192,40 @@ impl Book {
     }
 }
 
+impl Around {
+    /// Whom a search for this list finds, or for the camera.
+    fn searched(&self, list: &Option<String>) -> u32 {
+        list.as_ref().map_or(self.identities, |list| self.on_list.get(list).copied().unwrap_or(0))
+    }
+}
+
 impl Page {
-    fn is_due(&self, hour: i64, around: &Around, budget: &Budget) -> bool {
-        let Some(made) = &self.last else { return true };
+    /// The threshold that was estimated.
+    fn of(&self, list: &Option<String>) -> Option<f32> {
+        list.as_ref().map_or(self.estimated, |list| self.lists.get(list).copied())
+    }
+
+    fn set(&mut self, list: Option<&String>, threshold: Option<f32>) {
+        match (list, threshold) {
+            (None, threshold) => self.estimated = threshold,
+            (Some(list), Some(threshold)) => drop(self.lists.insert(list.clone(), threshold)),
+            (Some(list), None) => drop(self.lists.remove(list)),
+        }
+    }
+
+    /// Forgets estimates of what has no budget.
+    fn keep(&mut self, has_budget: impl Fn(Option<&String>) -> bool) {
+        if !has_budget(None) {
+            self.estimated = None;
+        }
+        self.lists.retain(|list, _| has_budget(Some(list)));
+        self.last.retain(|list, _| has_budget(list.as_ref()));
+    }
+
+    fn is_due(&self, list: &Option<String>, hour: i64, around: &Around, budget: &Budget) -> bool {
+        let Some(made) = self.last.get(list) else { return true };
         let size = f64::from(made.identities.max(1));
-        let other = (f64::from(around.identities) - size).abs() > OTHER_SIZE * size;
+        let other = (f64::from(around.searched(list)) - size).abs() > OTHER_SIZE * size;
         let waiting = made.estimate.basis == Basis::TooFew;
         made.hour != hour && (waiting || other || made.budget != *budget || hour - made.hour >= HOLDS)
     }
@@ -188,20 +238,30 @@ mod tests {
     use crate::eval::random::Random;
 
     const MODEL: ModelId = ModelId([1; 32]);
-    const AROUND: Around = Around {
-        model: MODEL,
-        threshold: 0.45,
-        mates: MateShape { mean: 0.6, deviation: 0.15 },
-        identities: 100,
-        between_enrolled: None,
-    };
+    const MODELS_OWN: f32 = 0.45;
+
+    /// Of the hundred who are enrolled, ten are on a list.
+    fn around() -> Around {
+        Around {
+            model: MODEL,
+            threshold: MODELS_OWN,
+            mates: MateShape { mean: 0.6, deviation: 0.15 },
+            identities: 100,
+            on_list: [("few".to_owned(), 10)].into(),
+            between_enrolled: None,
+        }
+    }
 
     fn door() -> CameraId {
         CameraId::new("door").expect("an id")
     }
 
-    fn budgets(per_day: f64) -> BTreeMap<CameraId, Budget> {
-        [(door(), Budget { per_day, floor: 0.35 })].into()
+    fn scope(list: Option<&str>) -> Scope {
+        Scope { camera: door(), list: list.map(str::to_owned) }
+    }
+
+    fn budgets(per_day: f64) -> BTreeMap<Scope, Budget> {
+        [(scope(None), Budget { per_day, floor: 0.2 })].into()
     }
 
     /// Strangers come by in these hours, 20 an hour, judged by the threshold that the book says.
@@ -211,9 +271,10 @@ mod tests {
         for hour in hours {
             let mut random = Random::seeded(hour as u64);
             book.watched(&door(), hour - 1);
-            changes
-                .extend(book.look(hour, &AROUND, &budgets(per_day)).into_iter().map(|change| (hour, change)));
-            let threshold = book.thresholds().get(&door()).copied().unwrap_or(AROUND.threshold);
+            changes.extend(
+                book.look(hour, &around(), &budgets(per_day)).into_iter().map(|change| (hour, change)),
+            );
+            let threshold = book.thresholds().get(&scope(None)).copied().unwrap_or(MODELS_OWN);
             for _ in 0..20 {
                 let one = -(random.unit().ln() / 100.0).exp_m1();
                 let score = (0.01 - 0.098 * normal::quantile(one)) as f32;
@@ -241,7 +302,7 @@ mod tests {
         }
         let last = changes.last().expect("one").1.estimate.threshold;
         assert!(changes.iter().all(|(_, c)| c.estimate.threshold != c.from || c.from == 0.45));
-        assert_eq!(book.thresholds()[&door()], last);
+        assert_eq!(book.thresholds()[&scope(None)], last);
         assert_eq!(book.estimates().count(), 1);
     }
 
@@ -249,10 +310,10 @@ mod tests {
     fn another_budget_is_heeded_at_the_next_hour_and_none_ends_the_estimate() {
         let mut book = Book::default();
         live(&mut book, 0..24 * 7, 1.0);
-        let before = book.thresholds()[&door()];
+        let before = book.thresholds()[&scope(None)];
         let changes = live(&mut book, 24 * 7..24 * 7 + 2, 0.05);
         assert!(changes.len() == 1 && changes[0].1.estimate.threshold > before, "{changes:?}");
-        assert_eq!(book.look(24 * 7 + 2, &AROUND, &BTreeMap::new()), []);
+        assert_eq!(book.look(24 * 7 + 2, &around(), &BTreeMap::new()), []);
         assert_eq!(book.thresholds(), BTreeMap::new());
     }
 
@@ -263,11 +324,31 @@ mod tests {
         let text = serde_json::to_string(&book).expect("JSON");
         let mut again: Book = serde_json::from_str(&text).expect("a book");
         assert_eq!(again.thresholds(), book.thresholds(), "at once, before anything is estimated");
-        let at = |book: &mut Book| book.look(24 * 7, &AROUND, &budgets(1.0));
+        let at = |book: &mut Book| book.look(24 * 7, &around(), &budgets(1.0));
         assert_eq!(at(&mut again), at(&mut book), "the same scores, the same threshold");
         // A late track of the old model, and the look of the new one.
         again.of_model(ModelId([2; 32]));
         again.ended(&door(), MODEL, Judged { hour: 170, threshold: 0.5, identities: 9 }, Ended::Alert);
         assert!(again.thresholds().is_empty() && again.cameras.is_empty());
+    }
+
+    #[test]
+    fn a_list_of_few_keeps_the_same_budget_with_a_lower_threshold_than_everybody() {
+        let mut book = Book::default();
+        live(&mut book, 0..24 * 7, 1.0);
+        let both: BTreeMap<Scope, Budget> =
+            [None, Some("few")].map(|list| (scope(list), Budget { per_day: 1.0, floor: 0.2 })).into();
+        let changes = book.look(24 * 7, &around(), &both);
+        assert_eq!(changes.iter().map(|change| &change.scope).collect::<Vec<_>>(), [&scope(Some("few"))]);
+        let thresholds = book.thresholds();
+        let (all, few) = (thresholds[&scope(None)], thresholds[&scope(Some("few"))]);
+        assert!(few < all - 0.02, "{few} of the list, {all} of everybody");
+        assert_eq!(changes[0].from, all, "until then the camera's");
+        // Nothing is said again, and what has no budget any more has no threshold.
+        assert_eq!(book.look(24 * 7 + 1, &around(), &both), []);
+        let text = serde_json::to_string(&book).expect("JSON");
+        assert_eq!(serde_json::from_str::<Book>(&text).expect("a book").thresholds(), thresholds);
+        book.look(24 * 7 + 2, &around(), &budgets(1.0));
+        assert_eq!(book.thresholds().keys().collect::<Vec<_>>(), [&scope(None)]);
     }
 }

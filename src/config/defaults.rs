@@ -127,6 +127,7 @@ impl Default for Decide {
     fn default() -> Self {
         Self {
             threshold: None,
+            lists: BTreeMap::new(),
             margin: 0.05,
             confirm: 2,
             fuse: 5,

@@ -253,6 +253,8 @@ pub enum Fusion {
 pub struct Decide {
     /// Least similarity score of a recognition; `None` takes the model manifest's.
     pub threshold: Option<Threshold>,
+    /// Lists whose threshold at each camera is to keep a budget, instead of their own.
+    pub lists: BTreeMap<ListName, AlertBudget>,
     /// Least distance to the second identity's score.
     pub margin: f32,
     /// Shots that must agree before a recognition is confirmed.

@@ -1,6 +1,6 @@
 //! From the merged layers to [`Config`]: every key, its type and range, and what goes together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,10 +14,12 @@ use super::raw::{Node, Raw, Report, Section, Table, Wrong, expected, show_key};
 use super::read::{self, Read, count};
 use super::sink::Around;
 use super::{
-    Camera, CameraSource, Config, Control, Decide, Device, Fusion, Gallery, Http, IN_CREDENTIALS, Inference,
-    Log, LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink, snapshots, suggest,
+    AlertBudget, Camera, CameraSource, Config, Control, Decide, Device, Fusion, Gallery, Http,
+    IN_CREDENTIALS, Inference, Log, LogFormat, Models, QualityLimits, Track, camera, defaults, events, sink,
+    snapshots, suggest,
 };
 use crate::gallery::command::Review;
+use crate::gallery::record::ListName;
 use crate::types::ids::CameraId;
 use crate::types::matching::{IndexChoice, IndexKind};
 
@@ -217,6 +219,7 @@ impl<'a> Reader<'a> {
         let (mut s, d) = (self.section("decide"), Decide::default());
         let decide = Decide {
             threshold: s.get("threshold", d.threshold, read::unless("auto", read::threshold)),
+            lists: list_budgets(s.table("lists")),
             margin: s.get("margin", d.margin, read::number(0.0..=1.0)),
             confirm: s.get("confirm", d.confirm, read::whole(1..=100)),
             fuse: s.get("fuse", d.fuse, read::whole(1..=100)),
@@ -243,6 +246,7 @@ impl<'a> Reader<'a> {
                 .read("threshold", read::unless("auto", read::number(0.0..=1.0)))
                 .flatten()
                 .map(super::Threshold::Score),
+            lists: BTreeMap::new(),
             margin: s.get("margin", None, read::unless("auto", read::number(0.0..=1.0))).unwrap_or(d.margin),
             confirm,
             fuse,
@@ -340,6 +344,20 @@ const fn millis(n: u64) -> Duration {
 
 /// A path, or a credential of systemd's. Whether it is there is for whoever opens the gallery to say: not every command
 /// does, and in root's shell there are no credentials.
+/// `[decide.lists]`
+fn list_budgets(mut s: Section<'_>) -> BTreeMap<ListName, AlertBudget> {
+    let read = |name: &str, node: &Node| {
+        let list = ListName::new(name).map_err(|e| Wrong::Says(e.to_string()))?;
+        match read::threshold(node)? {
+            super::Threshold::Budget(budget) => Ok((list, budget)),
+            super::Threshold::Score(_) => Err(Wrong::Says(format!(
+                "expected {{ false_alerts_per_day = 1 }}; a score is the list's own: `watchlistd gallery set-list {name} --threshold`"
+            ))),
+        }
+    };
+    s.each(read).into_iter().collect()
+}
+
 fn key_file(base: &Path) -> impl Fn(&Node) -> Read<PathBuf> {
     move |node| match read::text(node).map(|text| (text, text.strip_prefix(IN_CREDENTIALS))) {
         Ok((text, Some(name))) => match credentials::credential_name(name) {

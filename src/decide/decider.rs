@@ -19,7 +19,7 @@ use super::lists::{Rules, lowest};
 use super::places::Places;
 use super::presence::Arrival;
 use super::publish::Said;
-use super::threshold::{Threshold, Thresholds};
+use super::threshold::{AtCamera, Thresholds};
 use super::visits::{Key, Visits};
 
 /// Most live tracks of all cameras together. Beyond it the one that was heard of longest ago is ended.
@@ -168,7 +168,7 @@ impl Decider {
         self.latest = Some(self.latest.map_or(now, |latest| latest.max(now)));
         let how = self.weighing(track);
         let Some(state) = self.track(track, &mut out) else { return out };
-        state.evidence.add(shot, how, search);
+        state.evidence.add(shot, &how, search);
         self.note_gallery(track);
         self.review(track, now, &mut out);
         out
@@ -241,7 +241,7 @@ impl Decider {
         for track in &live {
             let how = self.weighing(track);
             if let Some(state) = self.tracks.get_mut(track) {
-                state.evidence.search_again(how, search);
+                state.evidence.search_again(&how, search);
             }
         }
         for track in &live {
@@ -295,7 +295,7 @@ impl Decider {
         let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
         let held = track.standing.as_ref().map(|s| (s.identity, &s.lists));
-        let outcome = judge(&track.evidence, &self.rules, base, held);
+        let outcome = judge(&track.evidence, &self.rules, &base, held);
         if self.still_carried(id, &outcome) {
             return;
         }
@@ -328,7 +328,7 @@ impl Decider {
     pub(super) fn conclude(&mut self, id: &TrackId, last_seen: Moment, out: &mut Vec<Notice>) {
         let base = self.thresholds.of(&id.camera);
         let Some(track) = self.tracks.get(id) else { return };
-        let outcome = judge(&track.evidence, &self.rules, base, None);
+        let outcome = judge(&track.evidence, &self.rules, &base, None);
         let carried = self.still_carried(id, &outcome);
         if !carried {
             self.settle(id, outcome.clone(), last_seen, out);
@@ -340,7 +340,7 @@ impl Decider {
             out.extend(self.decision(id, verdict, visit, last_seen));
         }
         out.extend(self.departure(id, last_seen));
-        self.note_score(id, base, last_seen);
+        self.note_score(id, &base, last_seen);
         self.leave(id, last_seen, out);
         self.tracks.remove(id);
         self.remember_ended(id);
@@ -348,7 +348,7 @@ impl Decider {
     }
 
     /// Remembers how the search came out, as long as somebody asks for it.
-    fn note_score(&mut self, id: &TrackId, base: Threshold, last_seen: Moment) {
+    fn note_score(&mut self, id: &TrackId, base: &AtCamera, last_seen: Moment) {
         let Some(track) = self.tracks.get(id) else { return };
         let best = track.evidence.fused().and_then(Match::best);
         if let (Some(best), Some(score)) = (best, track.evidence.highest())

@@ -13,7 +13,7 @@ use crate::types::matching::{Candidate, Match};
 
 use super::judge::AGREE_SLACK;
 use super::lists::lowest;
-use super::threshold::Threshold;
+use super::threshold::AtCamera;
 
 /// Most embeddings kept of a track, whatever `fuse` and `confirm` say.
 pub const MAX_KEPT: usize = 32;
@@ -41,7 +41,7 @@ pub struct Shot {
 pub(super) type Search<'a> = &'a dyn Fn(&Embedding) -> Match;
 
 /// How evidence is weighed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Weighing {
     /// Shots fused.
     pub(super) fuse: usize,
@@ -50,7 +50,7 @@ pub(super) struct Weighing {
     /// Shots kept, at least `fuse`.
     pub(super) keep: usize,
     /// The camera's threshold. Votes are counted against the lowest that a candidate's lists ask for.
-    pub(super) base: Threshold,
+    pub(super) base: AtCamera,
 }
 
 /// The evidence about one track. What is computed from it does not depend on the order of the shots: kept are the
@@ -70,7 +70,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     /// Takes in a shot. Searches at most twice, unless the gallery has changed.
-    pub(super) fn add(&mut self, shot: Shot, how: Weighing, search: Search<'_>) {
+    pub(super) fn add(&mut self, shot: Shot, how: &Weighing, search: Search<'_>) {
         if self.kept.first().is_some_and(|old| old.embedding.model() != shot.embedding.model()) {
             // Scores compare only within one model: with a new one, the look starts over.
             *self = Self::default();
@@ -88,7 +88,7 @@ impl Evidence {
         if !same_gallery {
             return self.search_again(how, search);
         }
-        self.vote(&own, how.base);
+        self.vote(&own, &how.base);
         if self.kept.len() == 1 && rank == 0 {
             self.fused = Some(own);
             self.note_highest();
@@ -99,16 +99,16 @@ impl Evidence {
 
     /// The gallery or the threshold has changed: all that is kept is searched again. Votes of shots that are not
     /// kept are lost.
-    pub(super) fn search_again(&mut self, how: Weighing, search: Search<'_>) {
+    pub(super) fn search_again(&mut self, how: &Weighing, search: Search<'_>) {
         self.votes.clear();
         self.below = 0;
         self.highest = None;
         let answers: Vec<Match> = self.kept.iter().map(|shot| matching(&shot.embedding, search)).collect();
-        answers.iter().for_each(|own| self.vote(own, how.base));
+        answers.iter().for_each(|own| self.vote(own, &how.base));
         self.fuse(how, search);
     }
 
-    fn fuse(&mut self, how: Weighing, search: Search<'_>) {
+    fn fuse(&mut self, how: &Weighing, search: Search<'_>) {
         let weight = |shot: &Shot| match how.fusion {
             Fusion::Mean => 1.0,
             Fusion::Quality if shot.quality.is_finite() => shot.quality.max(LEAST_WEIGHT),
@@ -132,7 +132,7 @@ impl Evidence {
         self.highest
     }
 
-    fn vote(&mut self, own: &Match, base: Threshold) {
+    fn vote(&mut self, own: &Match, base: &AtCamera) {
         let best = own.best().map(|best| (best, lowest(best, base).value));
         if best.is_none_or(|(best, threshold)| best.score < threshold) {
             self.below = self.below.saturating_add(1);
@@ -190,7 +190,7 @@ impl Evidence {
     }
 
     /// The shots behind the fused score, best first.
-    pub(super) fn behind(&self, how: Weighing) -> impl Iterator<Item = &Shot> {
+    pub(super) fn behind(&self, how: &Weighing) -> impl Iterator<Item = &Shot> {
         self.kept.iter().take(how.fuse)
     }
 

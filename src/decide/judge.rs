@@ -7,7 +7,7 @@ use crate::types::matching::Match;
 
 use super::evidence::Evidence;
 use super::lists::{self, Rules};
-use super::threshold::Threshold;
+use super::threshold::AtCamera;
 
 /// A single shot agrees with the fused verdict if it names the same identity as its best, at a score at most this
 /// far under the threshold.
@@ -43,7 +43,7 @@ pub(super) enum Outcome {
 pub(super) fn judge(
     evidence: &Evidence,
     rules: &config::Decide,
-    base: Threshold,
+    base: &AtCamera,
     held: Option<(IdentityId, &Rules)>,
 ) -> Outcome {
     let Some(fused) = evidence.fused() else { return Outcome::Open };
@@ -74,11 +74,11 @@ pub enum Glance {
 }
 
 /// What one search says: of a picture, which has no track. `least_margin` is `decide.margin`.
-pub fn at_a_glance(found: &Match, least_margin: f32, base: Threshold) -> Glance {
+pub fn at_a_glance(found: &Match, least_margin: f32, base: &AtCamera) -> Glance {
     glance(found, least_margin, base, None)
 }
 
-fn glance(found: &Match, least_margin: f32, base: Threshold, held: Option<&Rules>) -> Glance {
+fn glance(found: &Match, least_margin: f32, base: &AtCamera, held: Option<&Rules>) -> Glance {
     let clear = found.margin() >= least_margin;
     if let Some(lists) = found.best().and_then(|best| lists::reached(best, base, clear, held)) {
         return Glance::Somebody(lists);

@@ -10,24 +10,18 @@
 
 use std::sync::Arc;
 
-use crate::types::decision::ThresholdOrigin;
 use crate::types::matching::{Candidate, ListRule, Publish};
 
 use super::judge::HYSTERESIS;
-use super::threshold::Threshold;
+use super::threshold::{AtCamera, Threshold};
 
 /// Rules of lists, the highest priority first.
 pub type Rules = Vec<Arc<ListRule>>;
 
-/// The threshold of one list at a camera whose own is `base`.
-pub fn of_list(rule: &ListRule, base: Threshold) -> Threshold {
-    rule.threshold.map_or(base, |value| Threshold { value, origin: ThresholdOrigin::List })
-}
-
 /// The least threshold that makes a recognition of the candidate: the lowest of its lists', or the camera's without lists.
-pub fn lowest(candidate: &Candidate, base: Threshold) -> Threshold {
-    let all = candidate.lists.iter().map(|rule| of_list(rule, base));
-    all.min_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or(base)
+pub fn lowest(candidate: &Candidate, base: &AtCamera) -> Threshold {
+    let all = candidate.lists.iter().map(|rule| base.of_list(rule));
+    all.min_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or(base.own)
 }
 
 /// The lists whose threshold the score reaches; `None` if it is too low for any. Without lists the camera's threshold
@@ -37,7 +31,7 @@ pub fn lowest(candidate: &Candidate, base: Threshold) -> Threshold {
 /// are added only if it is `clear` who this is.
 pub(super) fn reached(
     candidate: &Candidate,
-    base: Threshold,
+    base: &AtCamera,
     clear: bool,
     held: Option<&Rules>,
 ) -> Option<Rules> {
@@ -46,16 +40,16 @@ pub(super) fn reached(
             || (held && candidate.score >= threshold.value - HYSTERESIS)
     };
     if candidate.lists.is_empty() {
-        return reaches(base, held.is_some()).then(Vec::new);
+        return reaches(base.own, held.is_some()).then(Vec::new);
     }
     let is_held = |rule: &ListRule| held.is_some_and(|held| has(held, rule));
-    let rules = candidate.lists.iter().filter(|rule| reaches(of_list(rule, base), is_held(rule)));
+    let rules = candidate.lists.iter().filter(|rule| reaches(base.of_list(rule), is_held(rule)));
     Some(rules.cloned().collect()).filter(|rules: &Rules| !rules.is_empty())
 }
 
 /// The threshold that a decision names: of the first of `rules` for which the candidate is recognised, else the least that would do.
-pub fn named(candidate: &Candidate, rules: &[Arc<ListRule>], base: Threshold) -> Threshold {
-    rules.first().map_or_else(|| lowest(candidate, base), |rule| of_list(rule, base))
+pub fn named(candidate: &Candidate, rules: &[Arc<ListRule>], base: &AtCamera) -> Threshold {
+    rules.first().map_or_else(|| lowest(candidate, base), |rule| base.of_list(rule))
 }
 
 /// What may be said of a recognition for these lists: of several, the one that says most counts.

@@ -59,4 +59,4 @@ pub use decider::{Decider, Gallery, MAX_TRACKS, NewVisitId, Scored};
 pub use evidence::{MAX_KEPT, Shot};
 pub use judge::{AGREE_SLACK, Glance, HYSTERESIS, at_a_glance};
 pub use places::Places;
-pub use threshold::{Estimates, Threshold, Thresholds};
+pub use threshold::{AtCamera, Estimates, Threshold, Thresholds};

@@ -21,7 +21,7 @@ use super::decider::{Decider, Standing, Track};
 use super::evidence::{Evidence, Shot};
 use super::judge::Outcome;
 use super::lists::{self, Rules};
-use super::threshold::Threshold;
+use super::threshold::{AtCamera, Threshold};
 use super::visits::Key;
 
 /// What was said of an identity, by a track or in a visit.
@@ -264,14 +264,14 @@ impl Decider {
         let base = self.thresholds.of(&id.camera);
         let (lists, publish, threshold) = match (&verdict, &track.standing) {
             (Verdict::Recognized { identity, stage, .. }, Some(standing)) => {
-                about_lists(*identity, *stage, standing, evidence, base)
+                about_lists(*identity, *stage, standing, evidence, &base)
             }
             _ => {
-                let lowest = fused.and_then(Match::best).map_or(base, |best| lists::lowest(best, base));
+                let lowest = fused.and_then(Match::best).map_or(base.own, |best| lists::lowest(best, &base));
                 (Vec::new(), Publish::Name, lowest)
             }
         };
-        let mut behind: Vec<&Shot> = evidence.behind(self.weighing(id)).collect();
+        let mut behind: Vec<&Shot> = evidence.behind(&self.weighing(id)).collect();
         let quality = behind.first().map(|best| best.quality);
         behind.sort_unstable_by_key(|shot| shot.sequence);
         let decision = Decision {
@@ -316,15 +316,15 @@ fn about_lists(
     stage: Stage,
     standing: &Standing,
     evidence: &Evidence,
-    base: Threshold,
+    base: &AtCamera,
 ) -> (Rules, Publish, Threshold) {
-    let threshold = |rule: &Arc<ListRule>| lists::of_list(rule, base);
+    let threshold = |rule: &Arc<ListRule>| base.of_list(rule);
     let Some(said) = standing.said.as_ref().filter(|_| stage == Stage::Withdrawn) else {
-        let first = standing.lists.first().map_or(base, threshold);
+        let first = standing.lists.first().map_or(base.own, threshold);
         return (standing.lists.clone(), lists::publish(&standing.lists), first);
     };
     let highest = said.lists.iter().map(threshold);
-    let highest = highest.max_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or(base);
+    let highest = highest.max_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or(base.own);
     // Who heard of it hears that it no longer holds; by name only if it could be named then and may be now.
     let now =
         evidence.candidate(identity).map_or(Publish::Nothing, |found| lists::publish(found.lists.iter()));

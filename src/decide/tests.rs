@@ -30,6 +30,7 @@ const DIMENSIONS: usize = 64;
 fn rules() -> config::Decide {
     config::Decide {
         threshold: None,
+        lists: Default::default(),
         margin: 0.05,
         confirm: 2,
         fuse: 5,
@@ -97,8 +98,8 @@ impl World {
     }
 }
 
-fn base() -> Threshold {
-    Threshold { value: THRESHOLD, origin: ThresholdOrigin::Model }
+fn base() -> AtCamera {
+    Threshold { value: THRESHOLD, origin: ThresholdOrigin::Model }.into()
 }
 
 /// A shot with the given scores; the rest of its length points to a direction of its own, as different shots of one

@@ -211,7 +211,7 @@ fn threshold_news() -> ThresholdNews {
         shape: -0.08,
     };
     let model = ModelId(std::array::from_fn(|i| i as u8 * 7));
-    ThresholdNews { camera: door(), from: 0.45, budget: 1.0, estimate, model }
+    ThresholdNews { camera: door(), list: None, from: 0.45, budget: 1.0, estimate, model }
 }
 
 fn lost() -> Lost {

@@ -19,6 +19,9 @@ pub struct ThresholdData {
     pub who: Who,
     /// The camera's name.
     pub camera: String,
+    /// The list that it is for, at this camera. Absent for the camera's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// The threshold from now on, four decimals.
     pub threshold: f64,
     /// The threshold before.
@@ -54,6 +57,8 @@ pub struct ThresholdData {
 pub struct ThresholdNews {
     /// The camera.
     pub camera: CameraId,
+    /// The list, if it is for one.
+    pub list: Option<String>,
     /// The threshold before.
     pub from: f32,
     /// Most false alerts a day.
@@ -68,12 +73,13 @@ impl EventMaker {
     /// The event of a threshold that is another one from now on.
     pub fn threshold(&self, news: &ThresholdNews, published: Moment) -> Event {
         let time = to_millis(published.wall);
-        let ThresholdNews { camera, from, budget, estimate, model } = news;
+        let ThresholdNews { camera, list, from, budget, estimate, model } = news;
         let number = |value: f64| rounded(value as f32, 4);
         let range = estimate.per_day;
         let data = ThresholdData {
             who: self.who(),
             camera: camera.to_string(),
+            list: list.clone(),
             threshold: rounded(estimate.threshold, 4),
             threshold_before: rounded(*from, 4),
             basis: estimate.basis,

@@ -9,7 +9,7 @@
 //!
 //! What is kept are counts of scores (`crate::calibrate::scores`): no template, no track, no time but the hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,6 +40,7 @@ use crate::gallery::review::{EventReview, OperatorVerdict};
 use crate::stats::Stats;
 use crate::stats::snapshot::ThresholdSnapshot;
 use crate::types::ids::{CameraId, ModelId};
+use crate::types::scope::Scope;
 
 /// How often it looks who is recognising, and whether an hour is over.
 const LOOK: Duration = Duration::from_secs(60);
@@ -52,19 +53,24 @@ const MOST_COMPARED: usize = 30_000;
 /// Without a floor in the configuration, a threshold is at most so far below the model's own.
 const FLOOR_BELOW: f32 = 0.1;
 
+/// Where the scores of a gallery are kept.
+pub fn path_beside(gallery: &Path) -> PathBuf {
+    gallery.with_file_name("scores.json")
+}
+
 /// What it is told.
 #[derive(Debug)]
 pub enum Heard {
     /// Tracks have ended; they were compared with templates of this model.
     Scored(ModelId, Vec<Scored>),
-    /// Cameras with a budget, from now on.
-    Budgets(BTreeMap<CameraId, AlertBudget>),
+    /// Who has a budget from now on.
+    Budgets(BTreeMap<Scope, AlertBudget>),
 }
 
 /// What it starts with.
 pub struct Beginning {
-    /// Cameras with a budget.
-    pub budgets: BTreeMap<CameraId, AlertBudget>,
+    /// Cameras, and lists at cameras, with a budget.
+    pub budgets: BTreeMap<Scope, AlertBudget>,
     /// The models in use.
     pub fittings: Arc<Fittings>,
     /// How mates score with the model that is in use now, if that was measured.
@@ -91,8 +97,7 @@ pub fn start(
         beginning,
         around.clock.clone(),
         around.stats.clone(),
-        Box::new(move || shared.current().identities()),
-        Box::new(nearest_enrolled(around.custody.shared.clone())),
+        Enrolled::of(shared),
         Box::new(move |change, model| announce(change, model, &announcing)),
     );
     let _ = judge.send(calibrator.thresholds());
@@ -100,6 +105,34 @@ pub fn start(
         calibrator.run(judge, (&heard, &reviews), &stop, &beat);
     })?;
     Ok((tell, stopper, thread))
+}
+
+/// What is asked of the gallery.
+struct Enrolled {
+    identities: Box<dyn Fn() -> usize + Send>,
+    /// Identities on a list.
+    on_list: Box<dyn Fn(&str) -> usize + Send>,
+    /// The highest similarity of two different enrolled people.
+    nearest: Box<dyn FnMut() -> Option<f32> + Send>,
+}
+
+impl Enrolled {
+    fn of(shared: Arc<SharedGallery>) -> Self {
+        let (listed, compared) = (shared.clone(), shared.clone());
+        let on_list = move |list: &str| {
+            let snapshot = listed.current();
+            snapshot
+                .people()
+                .values()
+                .filter(|person| person.searched && person.lists.iter().any(|rule| &*rule.name == list))
+                .count()
+        };
+        Self {
+            identities: Box::new(move || shared.current().identities()),
+            on_list: Box::new(on_list),
+            nearest: Box::new(nearest_enrolled(compared)),
+        }
+    }
 }
 
 /// The highest similarity of two different enrolled people, worked out again where the gallery is another one. `None` for fewer than two,
@@ -124,10 +157,11 @@ fn nearest_enrolled(shared: Arc<SharedGallery>) -> impl FnMut() -> Option<f32> {
 
 /// Never silent: the log, the audit log, an event.
 fn announce(change: &Change, model: ModelId, around: &Surroundings) {
-    let Change { camera, budget, from, estimate } = change;
+    let Change { scope: Scope { camera, list }, budget, from, estimate } = change;
     let range = estimate.per_day;
     tracing::info!(
         %camera,
+        list,
         from,
         to = estimate.threshold,
         false_alerts_per_day = budget.per_day,
@@ -140,6 +174,7 @@ fn announce(change: &Change, model: ModelId, around: &Surroundings) {
     );
     around.custody.estimated(Estimated {
         camera: camera.to_string(),
+        list: list.clone(),
         from: *from,
         to: estimate.threshold,
         false_alerts_per_day: budget.per_day,
@@ -148,6 +183,7 @@ fn announce(change: &Change, model: ModelId, around: &Surroundings) {
     });
     let news = ThresholdNews {
         camera: camera.clone(),
+        list: list.clone(),
         from: *from,
         budget: budget.per_day,
         estimate: *estimate,
@@ -156,20 +192,17 @@ fn announce(change: &Change, model: ModelId, around: &Surroundings) {
     around.publisher.publish(around.maker.threshold(&news, around.clock.now()));
 }
 
-/// The highest similarity of two different enrolled people.
-type Nearest = Box<dyn FnMut() -> Option<f32> + Send>;
 type Announce = Box<dyn Fn(&Change, ModelId) + Send>;
 
 struct Calibrator {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
-    identities: Box<dyn Fn() -> usize + Send>,
-    nearest: Nearest,
+    enrolled: Enrolled,
     announce: Announce,
     fittings: Arc<Fittings>,
     /// The model that it began with, and how mates score with it.
     measured: (ModelId, Option<MateShape>),
-    budgets: BTreeMap<CameraId, AlertBudget>,
+    budgets: BTreeMap<Scope, AlertBudget>,
     book: Book,
     path: PathBuf,
     /// The hour it is, and how often each camera was recognising in it.
@@ -183,8 +216,7 @@ impl Calibrator {
         beginning: Beginning,
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
-        identities: Box<dyn Fn() -> usize + Send>,
-        nearest: Nearest,
+        enrolled: Enrolled,
         announce: Announce,
     ) -> Self {
         let Beginning { budgets, fittings, mates, path } = beginning;
@@ -195,8 +227,7 @@ impl Calibrator {
         Self {
             clock,
             stats,
-            identities,
-            nearest,
+            enrolled,
             announce,
             fittings,
             measured: (model, mates),
@@ -311,11 +342,14 @@ impl Calibrator {
     }
 
     fn identities(&self) -> u32 {
-        u32::try_from((self.identities)()).unwrap_or(u32::MAX)
+        u32::try_from((self.enrolled.identities)()).unwrap_or(u32::MAX)
     }
 
     fn around(&mut self) -> Around {
-        let between_enrolled = if self.budgets.is_empty() { None } else { (self.nearest)() };
+        let between_enrolled = if self.budgets.is_empty() { None } else { (self.enrolled.nearest)() };
+        let lists: BTreeSet<&String> = self.budgets.keys().filter_map(|scope| scope.list.as_ref()).collect();
+        let on = |list: &str| u32::try_from((self.enrolled.on_list)(list)).unwrap_or(u32::MAX);
+        let on_list = lists.into_iter().map(|list| (list.clone(), on(list))).collect();
         let fitting = self.fittings.current();
         let measured = self.measured.1.filter(|_| self.measured.0 == fitting.model);
         Around {
@@ -323,15 +357,16 @@ impl Calibrator {
             threshold: fitting.threshold,
             mates: measured.unwrap_or(MateShape::USUAL),
             identities: self.identities(),
+            on_list,
             between_enrolled,
         }
     }
 
-    fn budgets(&self) -> BTreeMap<CameraId, Budget> {
+    fn budgets(&self) -> BTreeMap<Scope, Budget> {
         let model = self.fittings.current().threshold;
         let floor = |budget: &AlertBudget| budget.floor.unwrap_or((model - FLOOR_BELOW).max(0.0));
         let own = |budget: &AlertBudget| Budget { per_day: budget.per_day, floor: floor(budget) };
-        self.budgets.iter().map(|(camera, budget)| (camera.clone(), own(budget))).collect()
+        self.budgets.iter().map(|(scope, budget)| (scope.clone(), own(budget))).collect()
     }
 
     fn thresholds(&self) -> Message {
@@ -340,18 +375,21 @@ impl Calibrator {
 
     /// What metrics say.
     fn show(&self) {
-        let estimates: BTreeMap<&CameraId, _> =
-            self.book.estimates().map(|(camera, estimate, budget)| (camera, (estimate, budget))).collect();
-        for camera in self.stats.cameras() {
-            let Some(stats) = self.stats.camera(&camera) else { continue };
-            stats.set_threshold(estimates.get(&camera).map(|(estimate, budget)| ThresholdSnapshot {
+        let mut estimates: BTreeMap<CameraId, Vec<ThresholdSnapshot>> = BTreeMap::new();
+        for (Scope { camera, list }, estimate, budget) in self.book.estimates() {
+            estimates.entry(camera).or_default().push(ThresholdSnapshot {
+                list,
                 threshold: estimate.threshold,
                 basis: estimate.basis,
                 budget: budget.per_day,
                 expected: estimate.per_day,
                 tracks_per_day: estimate.tracks_per_day,
                 scores: estimate.scores,
-            }));
+            });
+        }
+        for camera in self.stats.cameras() {
+            let Some(stats) = self.stats.camera(&camera) else { continue };
+            stats.set_thresholds(estimates.remove(&camera).unwrap_or_default());
         }
     }
 

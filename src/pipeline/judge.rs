@@ -93,6 +93,8 @@ pub struct Judge {
     samples: Option<Arc<Samples>>,
     /// Thresholds that were estimated, and the model they are for.
     estimates: Option<(ModelId, Estimates)>,
+    /// The lowest threshold of any camera or list with a budget.
+    least: f32,
 }
 
 impl Judge {
@@ -107,7 +109,7 @@ impl Judge {
         let mut decider = Decider::new(policy.rules.clone(), policy.thresholds.clone(), searched, new_visit);
         decider.set_places(policy.places.clone());
         let shadow = shadow(&policy, searched);
-        let ledger = Ledger::default();
+        let (ledger, least) = (Ledger::default(), policy.thresholds.least());
         Self {
             decider,
             shadow,
@@ -120,6 +122,7 @@ impl Judge {
             model_threshold: None,
             samples: None,
             estimates: None,
+            least,
         }
     }
 
@@ -147,8 +150,7 @@ impl Judge {
         let snapshot = self.gallery.current();
         let searches = self.searches.clone();
         let approximate = snapshot.index() != IndexKind::Exact;
-        let samples =
-            self.samples.clone().filter(|_| approximate).map(|samples| (samples, self.thresholds().least()));
+        let samples = self.samples.clone().filter(|_| approximate).map(|samples| (samples, self.least));
         let search = |probe: &Embedding| {
             let started = Instant::now();
             let found = snapshot.search(probe, budget::CANDIDATES);
@@ -257,7 +259,9 @@ impl Judge {
                 *stopped = policy.map(|policy| Shadow::new(policy, places, self.searched));
             }
         }
-        let told = self.decider.policy_changed(rules, self.thresholds(), search);
+        let thresholds = self.thresholds();
+        self.least = thresholds.least();
+        let told = self.decider.policy_changed(rules, thresholds, search);
         self.shadow.iter_mut().for_each(|shadow| shadow.heard(&told));
         told
     }
@@ -320,3 +324,6 @@ fn evidence(shot: &Shot, embedding: Embedding) -> decide::Shot {
 fn described(snapshot: &GallerySnapshot) -> Gallery {
     Gallery { model: snapshot.model(), generation: snapshot.generation(), index: snapshot.index() }
 }
+
+#[cfg(test)]
+mod tests;

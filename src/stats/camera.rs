@@ -56,7 +56,7 @@ pub struct CameraStats {
     shadow: ByLabel<ShadowVerdict>,
     /// Tracks whose score did not reach the estimate of the threshold in time.
     pub scores_lost: Counter,
-    threshold: Mutex<Option<ThresholdSnapshot>>,
+    thresholds: Mutex<Vec<ThresholdSnapshot>>,
 }
 
 // Changes at a connection, not at a frame, so a lock is right here.
@@ -108,7 +108,7 @@ impl CameraStats {
             decisions: ByLabel::default(),
             shadow: ByLabel::default(),
             scores_lost: Counter::default(),
-            threshold: Mutex::default(),
+            thresholds: Mutex::default(),
         }
     }
 
@@ -177,8 +177,8 @@ impl CameraStats {
     }
 
     /// The threshold that was estimated for a budget; `None`, where there is no budget.
-    pub fn set_threshold(&self, estimated: Option<ThresholdSnapshot>) {
-        *self.threshold.lock().unwrap_or_else(PoisonError::into_inner) = estimated;
+    pub fn set_thresholds(&self, estimated: Vec<ThresholdSnapshot>) {
+        *self.thresholds.lock().unwrap_or_else(PoisonError::into_inner) = estimated;
     }
 
     /// True while inference results keep coming. A camera may be connected and not recognising: a stuck or
@@ -221,7 +221,7 @@ impl CameraStats {
             shadow: self.shadow.snapshot(),
             latency: self.latency.snapshot(now),
             scores_lost: self.scores_lost.get(),
-            threshold: self.threshold.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            thresholds: self.thresholds.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

@@ -261,14 +261,17 @@ pub struct CameraSnapshot {
     /// Tracks whose score did not reach the estimate of the threshold in time.
     #[serde(default)]
     pub scores_lost: u64,
-    /// The threshold that is estimated for a budget of false alerts; null without one.
+    /// The thresholds that are estimated for budgets of false alerts, the camera's own first.
     #[serde(default)]
-    pub threshold: Option<ThresholdSnapshot>,
+    pub thresholds: Vec<ThresholdSnapshot>,
 }
 
-/// The last estimate of a camera's threshold.
+/// The last estimate of a threshold at a camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdSnapshot {
+    /// The list that it is for; null for the camera's own.
+    #[serde(default)]
+    pub list: Option<String>,
     /// The threshold.
     pub threshold: f32,
     /// Why it is what it is.

@@ -8,3 +8,4 @@ pub mod frame;
 pub mod geometry;
 pub mod ids;
 pub mod matching;
+pub mod scope;

@@ -10,7 +10,7 @@ use crate::base::error::Result;
 use crate::cli::faces::{self, Eyes, Face, FaceReport};
 use crate::cli::{output, pictures};
 use crate::config::Config;
-use crate::decide::{Glance, Threshold, Thresholds, at_a_glance, lists};
+use crate::decide::{AtCamera, Glance, Thresholds, at_a_glance, lists};
 use crate::gallery::SharedGallery;
 use crate::image::codec;
 use crate::image::draw;
@@ -60,7 +60,7 @@ pub(super) struct Viewer<'a> {
     eyes: Eyes,
     embedder: Box<dyn Embedder>,
     gallery: &'a SharedGallery,
-    base: Threshold,
+    base: AtCamera,
     margin: f32,
     model: String,
 }
@@ -96,7 +96,7 @@ impl<'a> Viewer<'a> {
         let found = self.eyes.find(&picture)?;
         let mut named = Vec::new();
         for face in &found {
-            named.push(name(face, file, self.embedder.as_mut(), self.gallery, self.base, self.margin)?);
+            named.push(name(face, file, self.embedder.as_mut(), self.gallery, &self.base, self.margin)?);
         }
         if let Some(out) = out {
             let annotations: Vec<_> =
@@ -107,7 +107,7 @@ impl<'a> Viewer<'a> {
         output::json(&Report {
             image: file,
             size: picture.size(),
-            threshold: self.base.value,
+            threshold: self.base.own.value,
             model: self.model.clone(),
             gallery_generation: self.gallery.current().generation(),
             faces: named,
@@ -122,7 +122,7 @@ fn name(
     file: &Path,
     embedder: &mut dyn Embedder,
     gallery: &SharedGallery,
-    base: Threshold,
+    base: &AtCamera,
     least_margin: f32,
 ) -> Result<Named> {
     let report = FaceReport::of(face);

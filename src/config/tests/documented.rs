@@ -64,6 +64,8 @@ fn with_every_setting_in_force_it_still_is_the_defaults() {
     let mut loaded = everything().loaded();
     assert_eq!(loaded.warnings, [""; 0]);
     let cameras = std::mem::take(&mut loaded.config.cameras);
+    let budgets = std::mem::take(&mut loaded.config.decide.lists);
+    assert_eq!(budgets.into_keys().map(String::from).collect::<Vec<_>>(), ["watchlist"]);
     let lists = std::mem::take(&mut loaded.config.events.lists);
     assert_eq!(lists.into_keys().map(String::from).collect::<Vec<_>>(), ["vip"]);
     let readers = std::mem::take(&mut loaded.config.http.readers);

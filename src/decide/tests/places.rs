@@ -64,7 +64,7 @@ fn what_one_camera_said_preliminarily_another_of_the_place_confirms() {
 
 #[test]
 fn a_visit_stays_where_it_began_when_the_places_change() {
-    let mut scene = Scene::with(config::Decide { confirm: 1, ..rules() }, World::of(0..4));
+    let mut scene = Scene::with(config::Decide { confirm: 1, fuse: 1, ..rules() }, World::of(0..4));
     let world = scene.world.clone();
     let id = at_camera("door", 1);
     let search = |p: &Embedding| world.search(p);

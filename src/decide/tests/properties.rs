@@ -127,10 +127,10 @@ proptest! {
         let mut evidence = Evidence::default();
         for (i, quality) in qualities.iter().enumerate() {
             let score = random.f32() * 0.6;
-            evidence.add(noisy(&mut random, 0, score, i as u64, i as f64, *quality), how, &search);
+            evidence.add(noisy(&mut random, 0, score, i as u64, i as f64, *quality), &how, &search);
         }
         let before = evidence.score_of(person(0)).unwrap().0;
-        let verdict_before = judge(&evidence, &rules, base(), None);
+        let verdict_before = judge(&evidence, &rules, &base(), None);
         prop_assume!(before >= 0.0);
 
         // Exactly `before + more` on the template's axis, and any direction otherwise.
@@ -141,14 +141,14 @@ proptest! {
         vector.iter_mut().for_each(|x| *x *= (1.0 - score * score).max(0.0).sqrt() / length);
         vector[0] = score;
         let embedding = Embedding::new(MODEL, vector).unwrap();
-        evidence.add(Shot { embedding, ..shot(99, 99.0, &[], quality) }, how, &search);
+        evidence.add(Shot { embedding, ..shot(99, 99.0, &[], quality) }, &how, &search);
 
         let after = evidence.score_of(person(0)).unwrap().0;
         prop_assert!(after >= before - 1e-6, "{before} fell to {after}");
         if let Outcome::Recognized { stage, .. } = verdict_before
             && (before - THRESHOLD).abs() > 1e-5
         {
-            let Outcome::Recognized { stage: now, .. } = judge(&evidence, &rules, base(), None) else {
+            let Outcome::Recognized { stage: now, .. } = judge(&evidence, &rules, &base(), None) else {
                 return Err(TestCaseError::fail("the recognition was lost"));
             };
             prop_assert!(stage == Stage::Preliminary || now == Stage::Confirmed);

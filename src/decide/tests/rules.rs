@@ -351,7 +351,7 @@ fn a_shot_costs_at_most_two_searches() {
 
 #[test]
 fn of_two_who_look_alike_nobody_is_newly_sure() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::with(config::Decide { fuse: 1, ..rules() }, World::of(0..4));
     assert_eq!(scene.shot(1, shot(1, 0.0, &[(0, 0.6), (1, 0.4)], 0.1)), ["t1 person 0 Preliminary v1"]);
     // It names the same by itself, and brings the other to within the margin.
     assert_eq!(scene.shot(1, shot(2, 0.5, &[(0, 0.6), (1, 0.59)], 0.9)), NOTHING);

@@ -9,6 +9,7 @@ use crate::base::error::Result;
 use crate::calibrate::budget::{Basis, Range};
 use crate::gallery::audit::{Action, Draft};
 use crate::gallery::command::Actor;
+use crate::gallery::record::ListName;
 use crate::{config, err};
 
 /// The setting that remembers them.
@@ -21,6 +22,9 @@ pub struct Thresholds {
     all: Option<Asked>,
     /// Cameras with one of their own.
     cameras: BTreeMap<String, Asked>,
+    /// Lists with a budget.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    lists: BTreeMap<String, Asked>,
 }
 
 /// A score, or a budget that one is estimated from.
@@ -45,7 +49,14 @@ impl Thresholds {
     pub fn of(config: &config::Config) -> Self {
         let own = |camera: &config::Camera| Some((camera.id.as_str().to_owned(), camera.threshold?.into()));
         let all = config.decide.threshold.map(Asked::from);
-        Self { all, cameras: config.cameras.iter().filter_map(own).collect() }
+        let budget = |(list, budget): (&ListName, &config::AlertBudget)| {
+            (list.to_string(), Asked::Budget { false_alerts_per_day: budget.per_day })
+        };
+        Self {
+            all,
+            cameras: config.cameras.iter().filter_map(own).collect(),
+            lists: config.decide.lists.iter().map(budget).collect(),
+        }
     }
 }
 
@@ -54,6 +65,8 @@ impl Thresholds {
 pub struct Estimated {
     /// The camera.
     pub camera: String,
+    /// The list, if it is for one.
+    pub list: Option<String>,
     /// The threshold before.
     pub from: f32,
     /// The threshold from now on.
@@ -76,12 +89,15 @@ impl Keeper {
             return Ok(());
         }
         let mut draft = Draft::new(Action::ThresholdChanged)
-            .with("of", "camera")
+            .with("of", if estimated.list.is_some() { "list" } else { "camera" })
             .with("camera", estimated.camera.as_str())
             .with("from", shown(estimated.from))
             .with("to", shown(estimated.to))
             .with("false_alerts_per_day", estimated.false_alerts_per_day)
             .with("basis", estimated.basis.as_str());
+        if let Some(list) = &estimated.list {
+            draft = draft.with("list", list.as_str());
+        }
         if let Some(Range { low, median, high }) = estimated.expected {
             let rounded: Vec<f64> = [low, median, high].iter().map(|n| (n * 1e4).round() / 1e4).collect();
             draft = draft.with("expected", rounded);
