@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::Value;
+use watchlistd::calibrate::book::Book;
+use watchlistd::calibrate::scores::{Ended, Judged};
+use watchlistd::cli::{ConfigArgs, context};
+use watchlistd::types::ids::{CameraId, ModelId};
+
 use support::{Running, Site, errors, shared, var, wait_for};
 
 fn eval(site: &Site, verb: &str, arguments: &[&str]) -> Output {
@@ -293,4 +298,71 @@ fn the_shipped_embedder_on_aligned_faces_has_the_figures_of_the_documentation() 
         (&figures["identities"], &figures["mated"], &figures["non_mated"]),
         (&12.into(), &104.into(), &112.into())
     );
+}
+
+/// A camera's scores of 20 days: of strangers, 60 an hour, compared with 50 identities. Single comparisons are logistic with a scale of
+/// 0.055.
+fn scores(model: ModelId) -> Book {
+    let (mut book, camera) = (Book::default(), CameraId::new("door").expect("a name"));
+    let mut random = fastrand::Rng::with_seed(3);
+    book.of_model(model);
+    for hour in 0..24 * 20 {
+        for _ in 0..60 {
+            let best_of_fifty = random.f64().powf(1.0 / 50.0);
+            let score = 0.055 * (best_of_fifty / (1.0 - best_of_fifty)).ln();
+            let judged = Judged { hour, threshold: 0.9, identities: 50 };
+            book.ended(&camera, model, judged, Ended::NonMatch(score as f32));
+        }
+    }
+    book
+}
+
+#[test]
+fn thresholds_follow_from_the_boxs_own_scores() {
+    let Some(var) = var() else { return };
+    let site = Site::new(&var, "");
+    let own = |more: &[&str]| site.run("calibrate", &[&["--own-scores"], more].concat());
+    refused(&own(&[]), 66, &["scores.json", "false_alerts_per_day"]);
+    assert_eq!(own(&["people"]).status.code(), Some(64), "a folder is something else");
+    assert_eq!(site.run("calibrate", &[]).status.code(), Some(64), "a folder is missing");
+
+    let file = site.folder.path().join("scores.json");
+    let write =
+        |book: &Book| std::fs::write(&file, serde_json::to_vec(book).expect("JSON")).expect("written");
+    write(&scores(ModelId([7; 32])));
+    let output = own(&[]);
+    refused(&output, 65, &["scores.json", "say nothing of each other"]);
+
+    // The manifests' copies: what is written lies beside them.
+    let manifests = site.folder.path().join("manifests");
+    std::fs::create_dir(&manifests).expect("made");
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/models");
+    for name in ["retinaface-mobilenet025.toml", "mobilefacenet-512.toml"] {
+        std::fs::copy(ours.join(name), manifests.join(name)).expect("copied");
+    }
+    let text = std::fs::read_to_string(&site.config).expect("there");
+    let text = text.replace(&ours.display().to_string(), &manifests.display().to_string());
+    std::fs::write(&site.config, text).expect("written");
+    let config = context::load_for_tools(&ConfigArgs { config: Some(site.config.clone()) });
+    let model = context::models(&config.expect("a configuration")).expect("the models").model_id();
+    write(&scores(model));
+    let json = site.folder.path().join("own.json");
+    let shown = works(&own(&["--write", "--json", &json.display().to_string()]));
+    assert!(shown.contains("comparisons") && shown.contains("extrapolated"), "{shown}");
+    let figures = &report(&json)["figures"];
+    assert_eq!((&figures["basis"], &figures["scores"]), (&Value::from("scores"), &Value::from(28_800)));
+    // The true threshold of a rate f is 0.055 ln((1 - f) / f).
+    for row in figures["rows"].as_array().expect("rows").iter().filter(|row| !row["threshold"].is_null()) {
+        let (fmr, threshold) =
+            (row["fmr"].as_f64().expect("a rate"), row["threshold"].as_f64().expect("one"));
+        let truth = 0.055 * ((1.0 - fmr) / fmr).ln();
+        assert!((threshold - truth).abs() < 0.06, "{fmr}: {threshold}, in truth {truth}");
+    }
+    assert!(manifests.join("mobilefacenet-512.calibration").is_file());
+    let compared = site.run(
+        "compare",
+        &["obama.jpg", "obama2.jpg"]
+            .map(|name| var.join("images").join(name).display().to_string().leak() as &str),
+    );
+    assert!(works(&compared).contains("false match rate"), "it is read with the model");
 }

@@ -195,11 +195,11 @@ fn bounded(wanted: f32, goal: &Goal) -> (f32, Basis) {
     }
 }
 
-struct Fitted {
-    tails: Tails,
-    first: u16,
+pub(super) struct Fitted {
+    pub(super) tails: Tails,
+    pub(super) first: u16,
     peaks: u64,
-    fitness: f64,
+    pub(super) fitness: f64,
     dispersion: f64,
 }
 
@@ -218,7 +218,7 @@ impl Fitted {
 }
 
 /// From the largest part of the scores on, up to the first good one.
-fn fits(scores: &Scores, groups: &[Group], seen: &[u64], total: u64, goal: &Goal) -> Vec<Fitted> {
+pub(super) fn fits(scores: &Scores, groups: &[Group], seen: &[u64], total: u64, goal: &Goal) -> Vec<Fitted> {
     let mut fits: Vec<Fitted> = Vec::new();
     for part in PARTS {
         let first = bin_above(seen, part * total as f64);

@@ -5,7 +5,7 @@
 //!                                               └─▶ traffic ───────────────────┴─▶ budget: Estimate ─▶ book: changes
 //! ```
 //!
-//! And from labelled pictures, which threshold keeps which false match rate (`table`).
+//! And which threshold keeps which false match rate, from labelled pictures (`table`) or from the box's own scores (`own`).
 //!
 //! Pure: no clock, no I/O, no threads; the same scores give the same estimate. What is kept are counts of scores by bin, never a template.
 //! `docs/budget.md` has the model, its assumptions, and how well it does on simulated boxes (`simulation`).
@@ -16,6 +16,7 @@ pub mod check;
 pub mod fit;
 mod groups;
 pub mod normal;
+pub mod own;
 pub mod scores;
 pub mod table;
 pub mod tail;

@@ -131,6 +131,13 @@ impl Scores {
         }
     }
 
+    /// Those of several cameras together, for what does not ask whose they are. More blocks than one camera keeps are kept.
+    pub fn joined<'a>(all: impl Iterator<Item = &'a Scores>) -> Scores {
+        let mut blocks: Vec<Block> = all.flat_map(|scores| scores.blocks.iter().cloned()).collect();
+        blocks.sort_by_key(|block| block.judged.hour);
+        Scores { blocks: blocks.into(), hours: VecDeque::new() }
+    }
+
     /// Oldest first.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.blocks.iter()

@@ -1,5 +1,7 @@
 //! `watchlistd calibrate FOLDER`
 
+mod own;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,13 +28,17 @@ use crate::infer::manifest::{Calibration, Rates};
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: watchlistd calibrate people/ --write\n\ndocs/budget.md says how to read the table, and how a threshold follows from a \
+    mut_arg("folder", |folder| folder.required(false).required_unless_present("own_scores")),
+    after_help = "Examples:\n  watchlistd calibrate people/ --write\n  watchlistd calibrate --own-scores\n\ndocs/budget.md says how to read the table, and how a threshold follows from a \
     budget of false alerts instead."
 )]
 pub struct CalibrateArgs {
     /// Most non-mated pairs; if the folder allows more, so many are drawn.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     non_mated: u64,
+    /// From what the daemon has counted itself: the best scores of tracks that were no match. Takes no pictures.
+    #[arg(long, conflicts_with_all = ["folder", "non_mated", "matrix", "aligned", "face", "failures", "seed", "bootstrap", "cache", "input", "min_score"])]
+    own_scores: bool,
     /// Store the table beside the embedder's manifest, from where it is read with the model.
     #[arg(long)]
     write: bool,
@@ -59,14 +65,17 @@ struct Compared {
 /// stopped.
 pub fn run(args: &CalibrateArgs) -> Result<ExitCode> {
     let common = &args.common;
+    if args.own_scores {
+        return own::run(common, args.write);
+    }
     common.check_targets("--json", None)?;
     if let Some(path) = &args.matrix {
         output::check_target("--matrix", path, &["txt"])?;
     }
     let mut console = Console::of_process(false);
-    let people = People::read(&common.folder)?;
-    people.can_be_compared(&common.folder)?;
-    people.passed_over_note(&common.folder).iter().for_each(|note| console.tell(&table::plain(note)));
+    let people = People::read(common.folder())?;
+    people.can_be_compared(common.folder())?;
+    people.passed_over_note(common.folder()).iter().for_each(|note| console.tell(&table::plain(note)));
     let protocol = sample::protocol(
         &people,
         &sample::Choice { non_mated: args.non_mated, folds: 2, seed: common.seed },
@@ -125,7 +134,7 @@ fn calibration(found: &Table, protocol: &Protocol, setup: &Setup) -> Result<Cali
         people: number(protocol.people.len() as u64),
         mated: number(found.mated),
         non_mated: number(found.non_mated),
-        mates: [mates.mean as f32, mates.deviation as f32],
+        mates: Some([mates.mean as f32, mates.deviation as f32]),
         rates,
         intervals,
     })

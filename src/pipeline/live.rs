@@ -52,9 +52,6 @@ use crate::types::ids::{CameraId, ModelId, TrackId};
 /// How long a reload waits for a camera that it closes.
 const RECONNECT: Duration = Duration::from_secs(3);
 
-/// Where the scores of ended tracks are counted, beside the gallery.
-const SCORES: &str = "scores.json";
-
 /// What the pipeline works with. Shared, cheap to clone.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -123,8 +120,8 @@ impl Live {
         let beginning = Beginning {
             budgets: policy.thresholds.budgets().clone(),
             fittings: fittings.clone(),
-            mates: models.calibration().map(|own| MateShape::from(own.mates)),
-            path: config.gallery.path.with_file_name(SCORES),
+            mates: models.calibration().and_then(|own| own.mates).map(MateShape::from),
+            path: calibrator::path_beside(&config.gallery.path),
         };
         let calibrator = calibrator::start(beginning, judge.clone(), &around)?;
         let samples = Arc::new(Samples::default());

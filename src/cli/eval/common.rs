@@ -22,8 +22,8 @@ const NAMED: usize = 10;
 #[derive(Debug, Args)]
 pub struct CommonArgs {
     /// The folder: a sub-folder for each person, with that person's pictures (JPEG, PNG).
-    #[arg(value_name = "FOLDER")]
-    pub folder: PathBuf,
+    #[arg(value_name = "FOLDER", required = true)]
+    folder: Option<PathBuf>,
     /// The pictures are the embedder's aligned crops already. Those of another size are resized.
     #[arg(long, conflicts_with_all = ["face", "input", "min_score"])]
     pub aligned: bool,
@@ -99,6 +99,11 @@ impl From<Count> for Failures {
 }
 
 impl CommonArgs {
+    /// The folder. The command line has one, unless the command says otherwise.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new("."))
+    }
+
     /// Refuses targets that could not be written, before any work is done for them.
     ///
     /// # Errors
@@ -187,7 +192,7 @@ impl<'a, S: Serialize, F: Serialize> Document<'a, S, F> {
         let (setup, paths, acquired) = run;
         Self {
             measurement,
-            folder: args.folder.display().to_string(),
+            folder: args.folder().display().to_string(),
             protocol,
             models: setup.models_used(),
             pictures: Tally::of(&acquired.of),

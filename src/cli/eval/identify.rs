@@ -109,9 +109,9 @@ pub fn run(args: &IdentifyArgs) -> Result<ExitCode> {
     }
     common.check_targets("--det", args.det.as_deref())?;
     let mut console = Console::of_process(false);
-    let people = People::read(&common.folder)?;
-    people.can_be_compared(&common.folder)?;
-    people.passed_over_note(&common.folder).iter().for_each(|note| console.tell(&table::plain(note)));
+    let people = People::read(common.folder())?;
+    people.can_be_compared(common.folder())?;
+    people.passed_over_note(common.folder()).iter().for_each(|note| console.tell(&table::plain(note)));
     let division = Division {
         enrol_share: args.enrol_share,
         templates_per_person: args.templates_per_person as usize,
@@ -149,7 +149,7 @@ pub fn run(args: &IdentifyArgs) -> Result<ExitCode> {
     };
     let document = Document::new("identify", common, divided, (&setup, &paths, &acquired), &figures);
     if let Some(path) = &args.det {
-        let title = format!("Identification: {} on {}", document.models.embedder, common.folder.display());
+        let title = format!("Identification: {} on {}", document.models.embedder, common.folder().display());
         durable::write(path, svg::det(&title, &figures).to_svg().as_bytes(), 0o644)?;
     }
     console.print(&summary(&document))?;

@@ -85,7 +85,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let document = Document::new("verify", common, compared, (&setup, &paths, &acquired), &figures);
     if let Some(path) = &args.roc {
-        let title = format!("Verification: {} on {}", document.models.embedder, common.folder.display());
+        let title = format!("Verification: {} on {}", document.models.embedder, common.folder().display());
         durable::write(path, svg::roc(&title, &figures).to_svg().as_bytes(), 0o644)?;
     }
     console.print(&summary(&document))?;
@@ -96,7 +96,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 }
 
 fn protocol(args: &VerifyArgs, console: &mut Console) -> Result<Protocol> {
-    let folder = &args.common.folder;
+    let folder = args.common.folder();
     if let Some(path) = &args.pairs {
         return Pairs::read(path)?.protocol(&path.display().to_string(), folder);
     }

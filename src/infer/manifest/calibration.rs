@@ -23,12 +23,12 @@ pub struct Calibration {
     pub made_at: String,
     /// People, and pairs of one and of two of them.
     pub people: u32,
-    /// See `people`.
+    /// See `people`; 0 where nobody was labelled.
     pub mated: u32,
     /// See `people`.
     pub non_mated: u32,
-    /// Mean and standard deviation of mated scores.
-    pub mates: [f32; 2],
+    /// Mean and standard deviation of mated scores; `None` where they were not measured.
+    pub mates: Option<[f32; 2]>,
     /// Thresholds and the rates they keep.
     pub rates: Rates,
     /// Of each rate's threshold, the 95 % interval by people.
@@ -85,16 +85,16 @@ impl Calibration {
             model: model.unwrap_or(ModelId([0; 32])),
             made_at: root.text("made_at"),
             people: root.count("people", u32::MAX),
-            mated: root.count("mated", u32::MAX),
+            mated: if root.has("mated") { root.count("mated", u32::MAX) } else { 0 },
             non_mated: root.count("non_mated", u32::MAX),
-            mates: root.numbers::<2>("mates"),
+            mates: root.has("mates").then(|| root.numbers::<2>("mates")),
             rates,
             intervals: root.rows::<2>("intervals"),
         };
         if root.has("intervals") && found.intervals.len() != found.rates.points().len() {
             root.mistake("intervals", "expected one for each rate");
         }
-        if root.has("mates") && found.mates[1] <= 0.0 {
+        if found.mates.is_some_and(|[_, deviation]| deviation <= 0.0) {
             root.mistake("mates", "expected [mean, standard deviation], the latter above 0");
         }
         root.finish();
@@ -121,9 +121,13 @@ impl Calibration {
         line("model", format!("\"{}\"", self.model.hex()));
         line("made_at", format!("\"{}\"", self.made_at));
         line("people", self.people.to_string());
-        line("mated", self.mated.to_string());
+        if self.mated > 0 {
+            line("mated", self.mated.to_string());
+        }
         line("non_mated", self.non_mated.to_string());
-        line("mates", format!("[{}, {}]", self.mates[0], self.mates[1]));
+        if let Some([mean, deviation]) = self.mates {
+            line("mates", format!("[{mean}, {deviation}]"));
+        }
         line("rates", pairs(self.rates.points()));
         line("intervals", pairs(&self.intervals));
         text
@@ -141,7 +145,7 @@ mod tests {
             people: 24,
             mated: 1_002,
             non_mated: 24_876,
-            mates: [0.557, 0.164],
+            mates: Some([0.557, 0.164]),
             rates: Rates::new(vec![[0.134, 0.1], [0.36, 1e-3]]).expect("rates"),
             intervals: vec![[0.12, 0.15], [0.31, 0.4]],
         }
@@ -151,6 +155,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let path = Path::new("x.calibration");
         assert_eq!(Calibration::parse(path, &one().to_text()).expect("its own text"), one());
+        let unlabelled = Calibration { mates: None, mated: 0, ..one() };
+        assert_eq!(Calibration::parse(path, &unlabelled.to_text()).expect("its own text"), unlabelled);
     }
 
     #[test]
