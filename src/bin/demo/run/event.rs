@@ -40,10 +40,19 @@ pub struct Sighting {
     pub threshold: Option<f64>,
     /// From capture to publication, milliseconds.
     pub latency_ms: u64,
+    /// From the capture of the track's first shot to that of the one behind it, milliseconds.
+    pub looked_ms: u64,
     /// When the shot behind it was captured.
     pub captured: Timestamp,
     /// The face's box, pixels of the frame.
     pub bbox: Option<Rect>,
+}
+
+impl Sighting {
+    /// From the capture of the track's first shot that was good enough to be embedded to the event, milliseconds.
+    pub fn since_first_shot(&self) -> u64 {
+        self.looked_ms.saturating_add(self.latency_ms)
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,6 +80,8 @@ struct Data {
     score: Option<f64>,
     threshold: Option<f64>,
     latency_ms: u64,
+    #[serde(default)]
+    looked_ms: u64,
     captured_at: Timestamp,
     bbox: Option<Corners>,
 }
@@ -131,6 +142,7 @@ impl Data {
             score: self.score,
             threshold: self.threshold,
             latency_ms: self.latency_ms,
+            looked_ms: self.looked_ms,
             captured: self.captured_at,
             bbox: self.bbox.map(|b| Rect::new(b.x1, b.y1, b.x2, b.y2)),
         })
@@ -150,12 +162,13 @@ mod tests {
         let text = line(
             "recognized",
             r#"{"camera":"entrance","track":"entrance/1/3","stage":"confirmed","identity":{"id":"i","name":"Ann"},
-            "score":0.81,"threshold":0.4,"latency_ms":212,"captured_at":"2026-01-02T03:04:05.678Z",
+            "score":0.81,"threshold":0.4,"latency_ms":212,"looked_ms":500,"captured_at":"2026-01-02T03:04:05.678Z",
             "bbox":{"x1":1.0,"y1":2.0,"x2":3.0,"y2":5.5},"new_field":[1]}"#,
         );
         let Ok(Some(Event::Sighting(s))) = Event::parse(&text) else { panic!("a sighting") };
         assert_eq!(s.said, Said::Recognized { name: "Ann".into(), stage: Stage::Confirmed });
-        assert_eq!((s.score, s.latency_ms), (Some(0.81), 212));
+        assert_eq!((s.score, s.latency_ms, s.looked_ms), (Some(0.81), 212, 500));
+        assert_eq!(s.since_first_shot(), 712);
         assert_eq!(s.bbox, Some(Rect::new(1.0, 2.0, 3.0, 5.5)));
         assert_eq!(s.captured.to_string(), "2026-01-02T03:04:05.678Z");
     }

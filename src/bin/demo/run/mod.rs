@@ -33,7 +33,7 @@ use crate::show::stage::Stage;
 use daemon::{Daemon, STOP_LIMIT};
 use event::{Event, Sighting};
 use settings::Settings;
-use table::Table;
+use table::{Table, Times};
 
 /// Time the daemon has to load its models and connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
@@ -101,7 +101,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode> {
         forever: arguments.forever,
         zero: None,
         announced: 0,
-        latencies: Vec::new(),
+        times: Times::default(),
     };
     show.run(daemon, &stop)
 }
@@ -118,7 +118,7 @@ struct Show {
     zero: Option<Timestamp>,
     /// Visits announced so far, over repetitions.
     announced: usize,
-    latencies: Vec<u64>,
+    times: Times,
 }
 
 impl Show {
@@ -151,7 +151,7 @@ impl Show {
             self.hear(&line)?;
         }
         let summary = self.judge.summary(ended);
-        self.table.summary(&summary, &self.latencies);
+        self.table.summary(&summary, &self.times);
         let took = stopped.took.as_secs_f64();
         match stopped.status {
             Some(status) if status.success() => {
@@ -189,7 +189,7 @@ impl Show {
             Heard { time, track: sighting.track.clone(), bbox: sighting.bbox, said: sighting.said.clone() };
         self.announce();
         let remark = self.judge.hear(&heard);
-        self.latencies.push(sighting.latency_ms);
+        self.times.note(sighting);
         self.table.event(time, sighting, &remark);
     }
 

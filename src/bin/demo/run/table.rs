@@ -75,7 +75,7 @@ impl Table {
     }
 
     /// The end.
-    pub fn summary(&mut self, summary: &Summary, latencies: &[u64]) {
+    pub fn summary(&mut self, summary: &Summary, times: &Times) {
         let s = summary;
         self.line(Ink::Plain, "");
         self.line(
@@ -88,11 +88,11 @@ impl Table {
         for remark in &s.remarks {
             self.line(Ink::Plain, &format!("  {remark}"));
         }
-        if let (Some(half), Some(most)) = (percentile(latencies, 0.5), percentile(latencies, 0.95)) {
-            let count = latencies.len();
-            let text =
-                format!("latency from capture to event: p50 {half} ms, p95 {most} ms ({count} events)");
-            self.line(Ink::Plain, &text);
+        for (what, values) in times.named() {
+            if let (Some(half), Some(most)) = (percentile(values, 0.5), percentile(values, 0.95)) {
+                let count = values.len();
+                self.line(Ink::Plain, &format!("{what}: p50 {half} ms, p95 {most} ms ({count} events)"));
+            }
         }
     }
 
@@ -108,6 +108,36 @@ impl Table {
         // Standard output may be closed (`| head`): the verdict is in the exit status all the same.
         let _ = writeln!(self.out, "{code}{text}{end}");
         let _ = self.out.flush();
+    }
+}
+
+/// How long what the daemon said took, milliseconds.
+#[derive(Debug, Default)]
+pub struct Times {
+    latencies: Vec<u64>,
+    preliminary: Vec<u64>,
+    confirmed: Vec<u64>,
+}
+
+impl Times {
+    /// Takes an event down.
+    pub fn note(&mut self, event: &Sighting) {
+        self.latencies.push(event.latency_ms);
+        match event.said {
+            Said::Recognized { stage: Stage::Preliminary, .. } => {
+                self.preliminary.push(event.since_first_shot())
+            }
+            Said::Recognized { stage: Stage::Confirmed, .. } => self.confirmed.push(event.since_first_shot()),
+            _ => {}
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &[u64]); 3] {
+        [
+            ("latency from capture to event", &self.latencies),
+            ("from the first usable face to preliminary", &self.preliminary),
+            ("from the first usable face to confirmed", &self.confirmed),
+        ]
     }
 }
 
