@@ -14,7 +14,7 @@ sysconfdir ?= /etc
 unitdir ?= /etc/systemd/system
 INSTALL_FLAGS = --prefix "$(prefix)" --sysconfdir "$(sysconfdir)" --unitdir "$(unitdir)" --destdir "$(DESTDIR)"
 
-.PHONY: help setup demo test bench bench-peers bench-index bench-index-1m bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery sim-budget torch-fixture training-test training-demo lint fmt doc install uninstall man clean
+.PHONY: help setup demo test bench bench-peers bench-index bench-index-1m bench-restart bench-memory bench-decode life-gallery crash-gallery crash-events bulk-gallery sim-budget torch-fixture training-test training-demo lint fmt doc install uninstall man clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ bench-index-1m: export SIZES := 1000000
 bench-index-1m: export RESUME := var/bench-index
 bench-index-1m: setup ## the same with 1,000,000 templates; goes on where it was stopped
 	benches/index_peers/run
+
+bench-restart: ## how soon a gallery of 100,000 encrypted templates answers after a restart, beside hnsw_rs and its dump; some ten minutes
+	cargo bench --all-features --bench restart
 
 bench-memory: setup ## resident memory with 1, 4 and 8 cameras
 	@cargo build --release --features demo --quiet
