@@ -7,6 +7,7 @@
 //! A budget holds if the true expected false alerts a day at the threshold in force are at most the budget. `make sim-budget` runs 1,000 boxes;
 //! with `WATCHLISTD_SCORES`, a file of `watchlistd calibrate FOLDER --matrix`, real faces' scores are among them.
 
+mod divided;
 mod people;
 mod strangers;
 mod world;
@@ -165,6 +166,7 @@ fn the_budget_holds_in_simulated_boxes() {
     let runs = runs(whole.unwrap_or(20), real.as_ref(), looks);
     if whole.is_some() {
         eprintln!("{}", report(&runs));
+        real.iter().for_each(|matrix| eprintln!("{}", divided::report(matrix)));
     }
     let last: Vec<_> = runs.iter().filter_map(|run| Some((run, run.evenings.last()?))).collect();
     let held = last.iter().filter(|(run, evening)| evening.holds(run.budget)).count();

@@ -34,24 +34,38 @@ impl Matrix {
         other.map(|(a, b)| self.scores[a][b]).collect()
     }
 
-    /// Enrols some people by two pictures each. Everybody else is a stranger; a track of one is two pictures, fused, and its score that of
-    /// the best template. For each stranger, the scores of all such tracks.
+    /// How many people there are.
+    pub fn people(&self) -> usize {
+        self.people.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// As [`Matrix::divided`], the strangers alone.
     pub fn strangers(&self, enrolled: usize, random: &mut Random) -> Vec<Vec<f64>> {
-        let count = self.people.iter().max().map_or(0, |last| last + 1);
-        let mut people: Vec<usize> = (0..count).collect();
+        self.divided(enrolled, random).1
+    }
+
+    /// Enrols some people by two pictures each. Everybody else is a stranger. A track is two pictures, fused; of a stranger its score is that
+    /// of the best template, of a mate, whose other pictures they are, that of the best one of their own. For each mate, and for each
+    /// stranger, the scores of all such tracks.
+    pub fn divided(&self, enrolled: usize, random: &mut Random) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let mut people: Vec<usize> = (0..self.people()).collect();
         random.shuffle(&mut people);
         let of = |person: usize| (0..self.people.len()).filter(move |i| self.people[*i] == person);
         let templates: Vec<usize> = people[..enrolled].iter().flat_map(|p| of(*p).take(2)).collect();
-        let fused = |a: usize, b: usize| {
-            let length = (2.0 + 2.0 * self.scores[a][b]).sqrt();
-            let score = |t: &usize| (self.scores[a][*t] + self.scores[b][*t]) / length;
-            templates.iter().map(score).fold(-1.0, f64::max)
+        let tracks = |pictures: Vec<usize>, templates: &[usize]| -> Vec<f64> {
+            let pairs = (0..pictures.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+            pairs.map(|(i, j)| self.fused(pictures[i], pictures[j], templates)).collect()
         };
-        let tracks = |person: &usize| {
-            let own: Vec<usize> = of(*person).collect();
-            let pairs = (0..own.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-            pairs.map(|(i, j)| fused(own[i], own[j])).collect()
-        };
-        people[enrolled..].iter().map(tracks).collect()
+        let mate =
+            |person: &usize| tracks(of(*person).skip(2).collect(), &of(*person).take(2).collect::<Vec<_>>());
+        let stranger = |person: &usize| tracks(of(*person).collect(), &templates);
+        (people[..enrolled].iter().map(mate).collect(), people[enrolled..].iter().map(stranger).collect())
+    }
+
+    /// What two pictures as one score with the best of these templates.
+    fn fused(&self, a: usize, b: usize, templates: &[usize]) -> f64 {
+        let length = (2.0 + 2.0 * self.scores[a][b]).sqrt();
+        let score = |t: &usize| (self.scores[a][*t] + self.scores[b][*t]) / length;
+        templates.iter().map(score).fold(-1.0, f64::max)
     }
 }

@@ -271,6 +271,7 @@ fn person(own: f64, people: usize) -> usize {
     ((normal::below(own) * people as f64) as usize).min(people - 1)
 }
 
-fn part_above(own: &[f64], t: f64) -> f64 {
+/// The part of somebody's tracks that score so high, each taken for those near it.
+pub fn part_above(own: &[f64], t: f64) -> f64 {
     own.iter().map(|score| normal::above((t - score) / KERNEL)).sum::<f64>() / own.len() as f64
 }
