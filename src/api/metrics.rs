@@ -292,6 +292,8 @@ pub const METRICS: &[Metric] = &[
         .crops_dropped),
     camera!("watchlistd_decisions_total", "counter", by "kind", "Decisions that were published, by kind.", |c| &c
         .decisions),
+    camera!("watchlistd_reviews_total", "counter", by "verdict", "Recognitions that an operator judged, by the first verdict of each.", |c| &c
+        .reviews),
     camera!("watchlistd_shadow_tracks_total", "counter", by "result", "Tracks that left, by whether the policy of [shadow] says the same of them as the one in force.", |c| &c
         .shadow),
     threshold!("watchlistd_threshold", "Threshold that was estimated for a budget of false alerts.", |t| {

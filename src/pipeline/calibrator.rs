@@ -172,6 +172,9 @@ fn announce(change: &Change, model: ModelId, around: &Surroundings) {
         "threshold changed: {}",
         estimate.basis.as_str()
     );
+    if estimate.threshold >= 1.0 {
+        tracing::warn!(%camera, list, false_alerts_per_day = budget.per_day, "no threshold keeps this budget: nobody is recognised");
+    }
     around.custody.estimated(Estimated {
         camera: camera.to_string(),
         list: list.clone(),
@@ -290,12 +293,16 @@ impl Calibrator {
 
     /// An operator says whether an alert was right. What cannot be told, and what another model alerted, tells nothing.
     fn reviewed(&mut self, review: &EventReview) {
+        let camera = CameraId::new(&review.camera);
+        if let Some(stats) = camera.as_ref().ok().and_then(|camera| self.stats.camera(camera)) {
+            stats.reviewed(review.verdict);
+        }
         let right = match review.verdict {
             OperatorVerdict::Confirm => true,
             OperatorVerdict::Reject => false,
             OperatorVerdict::Unsure => return,
         };
-        let Ok(camera) = CameraId::new(&review.camera) else { return };
+        let Ok(camera) = camera else { return };
         let Some(score) = review.score.filter(|_| review.model == self.fittings.current().model.hex()) else {
             return;
         };

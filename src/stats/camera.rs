@@ -18,6 +18,7 @@ use super::latency::Latency;
 use super::rate::Rate;
 use super::snapshot::{CameraSnapshot, LastError, ThresholdSnapshot};
 use crate::base::clock::Moment;
+use crate::gallery::review::OperatorVerdict;
 use crate::source::{SourceError, StreamInfo};
 use crate::types::face::Refusal;
 use crate::types::ids::CameraId;
@@ -54,6 +55,7 @@ pub struct CameraStats {
     pub crops_dropped: ByLabel<CropDrop>,
     decisions: ByLabel<DecisionKind>,
     shadow: ByLabel<ShadowVerdict>,
+    reviews: ByLabel<OperatorVerdict>,
     /// Tracks whose score did not reach the estimate of the threshold in time.
     pub scores_lost: Counter,
     thresholds: Mutex<Vec<ThresholdSnapshot>>,
@@ -107,6 +109,7 @@ impl CameraStats {
             crops_dropped: ByLabel::default(),
             decisions: ByLabel::default(),
             shadow: ByLabel::default(),
+            reviews: ByLabel::default(),
             scores_lost: Counter::default(),
             thresholds: Mutex::default(),
         }
@@ -168,6 +171,11 @@ impl CameraStats {
         self.shadow.add(verdict, 1);
     }
 
+    /// An operator said whether a recognition was right.
+    pub fn reviewed(&self, verdict: OperatorVerdict) {
+        self.reviews.add(verdict, 1);
+    }
+
     /// A decision was published, `latency` after the capture of the frame that led to it.
     pub fn decided(&self, kind: DecisionKind, latency: Option<Duration>, now: Moment) {
         self.decisions.add(kind, 1);
@@ -219,6 +227,7 @@ impl CameraStats {
             crops_dropped: self.crops_dropped.snapshot(),
             decisions: self.decisions.snapshot(),
             shadow: self.shadow.snapshot(),
+            reviews: self.reviews.snapshot(),
             latency: self.latency.snapshot(now),
             scores_lost: self.scores_lost.get(),
             thresholds: self.thresholds.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counter::Label;
+use crate::gallery::review::OperatorVerdict;
 use crate::types::decision::{Stage, Verdict};
 use crate::types::face::Refusal;
 
@@ -206,6 +207,14 @@ impl Label for ShadowVerdict {
             ShadowVerdict::Same => "same",
             ShadowVerdict::Different => "different",
         }
+    }
+}
+
+impl Label for OperatorVerdict {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
     }
 }
 

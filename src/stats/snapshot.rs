@@ -256,6 +256,9 @@ pub struct CameraSnapshot {
     /// Tracks that left, by whether `[shadow]` says the same of them.
     #[serde(default)]
     pub shadow: Counts,
+    /// Recognitions that an operator judged, by verdict.
+    #[serde(default)]
+    pub reviews: Counts,
     /// From capture to publication.
     pub latency: LatencySnapshot,
     /// Tracks whose score did not reach the estimate of the threshold in time.

@@ -188,4 +188,7 @@ fn an_operators_verdict_is_counted_with_the_alert_it_is_about_and_no_other_is() 
     assert_ne!(rejected.1, before.1);
     scene.calibrator.reviewed(&review(OperatorVerdict::Confirm, MODEL));
     assert_ne!(counted(&scene).0, rejected.0);
+    let told = scene.stats.camera(&door()).expect("there").snapshot(now).reviews;
+    let told: Vec<_> = told.iter().map(|(verdict, count)| (verdict.as_str(), *count)).collect();
+    assert_eq!(told, [("confirm", 1), ("reject", 2), ("unsure", 1)], "the metric has them all");
 }
