@@ -47,7 +47,7 @@ pub trait Index: Send + Sync {
 }
 
 /// Templates from which on the graph answers sooner than comparing all of them does; an estimate, see docs/index.md.
-pub const GRAPH_FROM: usize = 250_000;
+pub const GRAPH_FROM: usize = 400_000;
 
 /// The kind for so many templates.
 pub fn kind_for(choice: IndexChoice, templates: usize) -> IndexKind {

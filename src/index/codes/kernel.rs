@@ -54,6 +54,11 @@ impl Kernel {
     }
 }
 
+/// Rows one after the other are asked for so many before they are needed: the processor's own prefetching ends at each page.
+const AHEAD: u32 = 12;
+/// Lines of a plane that lie in the second cache, 1 MiB: to ask for those costs more than it brings.
+const NEAR: usize = 1 << 14;
+
 const PORTABLE: Kernel = Kernel { name: "portable", dots: portable };
 
 #[cfg(target_arch = "x86_64")]
@@ -123,7 +128,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::super::encode::{CHUNK, Chunk, Halves};
-    use super::line;
+    use super::{AHEAD, NEAR, line, prefetch};
 
     /// Walks the rows by fours; where fewer are left the last one is taken again, and not written. `$step` adds the products of a line
     /// with two chunks of the probe, `$reduce` makes one number of each of four sums.
@@ -153,10 +158,13 @@ mod x86 {
                         _mm_extract_epi32::<3>(dots),
                     ]
                 }
-                let probe = probe.as_chunks::<2>().0;
+                let (probe, far) = (probe.as_chunks::<2>().0, plane.len() > NEAR);
                 let (fours, last) = rows.as_chunks::<4>();
                 let (outs, _) = out.as_chunks_mut::<4>();
                 for (rows, out) in fours.iter().zip(outs) {
+                    if far && rows[3] == rows[0] + 3 {
+                        rows.iter().for_each(|row| prefetch(plane, probe.len(), row.saturating_add(AHEAD)));
+                    }
                     *out = four(probe, plane, *rows);
                 }
                 let Some(&end) = last.last() else { return };
