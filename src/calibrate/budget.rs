@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::fitness;
 use super::fit::{Tails, fit, weighted_quantile};
-use super::groups::{bin_above, dispersion, groups, level};
-use super::scores::{BINS, Scores, WIDTH, edge};
+use super::groups::{bin_above, dispersion, groups, level, seen};
+use super::scores::{Scores, WIDTH, edge};
 use super::tail::{Group, MateShape, Prior, Tail, View};
 use super::traffic::Traffic;
 
@@ -129,7 +129,7 @@ pub struct Estimate {
 pub fn estimate(scores: &Scores, goal: &Goal) -> Estimate {
     let traffic = Traffic::of(scores);
     let groups = groups(scores);
-    let seen: Vec<u64> = (0..BINS).map(|b| groups.iter().map(|g| u64::from(g.seen[b])).sum()).collect();
+    let seen = seen(&groups);
     let total: u64 = seen.iter().sum();
     let mut answer = Estimate {
         threshold: goal.model,

@@ -30,6 +30,11 @@ pub(super) fn groups(scores: &Scores) -> Vec<Group> {
     groups
 }
 
+/// Non-matches of all groups by bin.
+pub(super) fn seen(groups: &[Group]) -> Vec<u64> {
+    (0..BINS).map(|bin| groups.iter().map(|group| u64::from(group.seen[bin])).sum()).collect()
+}
+
 /// To three parts in a hundred.
 fn rounded(identities: u32) -> u32 {
     let log = (f64::from(identities.max(1)).ln() / 0.03).round() * 0.03;

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::budget::{Basis, Goal, LEAST_FITNESS, LEAST_SCORES, fits};
 use super::fit::weighted_quantile;
-use super::groups::groups;
-use super::scores::{BINS, Block, Scores, edge};
+use super::groups::{groups, seen};
+use super::scores::{Block, Scores, edge};
 use crate::eval::claim::Claim;
 use crate::eval::verify::TARGETS;
 
@@ -48,7 +48,7 @@ impl OwnTable {
     /// Of all cameras' scores together. Of the goal, the identities and mates' shape count.
     pub fn of(scores: &Scores, goal: &Goal) -> Self {
         let groups = groups(scores);
-        let seen: Vec<u64> = (0..BINS).map(|b| groups.iter().map(|g| u64::from(g.seen[b])).sum()).collect();
+        let seen = seen(&groups);
         let of_block = |block: &Block| -> u64 {
             let tracks: u64 = block.non_matches.values().map(|n| u64::from(*n)).sum();
             tracks * u64::from(block.judged.identities)
