@@ -7,33 +7,24 @@
 
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs, reason = "a bench talks to a person")]
 
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+mod galleries;
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use galleries::{EACH, desk, enrol};
 use watchlistd::align::Aligner;
-use watchlistd::base::clock::SystemClock;
 use watchlistd::base::error::Result;
 use watchlistd::base::shutdown;
 use watchlistd::config::{self, Device, Inference, QualityLimits};
-use watchlistd::gallery::command::{
-    Actor, Command, Desk, MOST_OFFERS, Offer, Review, Source, SourceKind, Subject, TemplateData,
-};
-use watchlistd::gallery::enrol::{
-    Choice, Details, FaceFinder, Job, Models as Finder, Options, bulk, pack, plan,
-};
-use watchlistd::gallery::keeper::{Model, Opening, Own};
-use watchlistd::gallery::lock::Holder;
-use watchlistd::gallery::master::KeySource;
-use watchlistd::gallery::record::Record;
-use watchlistd::gallery::{Keeper, Name};
+use watchlistd::gallery::command::{MOST_OFFERS, Review};
+use watchlistd::gallery::enrol::{Choice, Details, FaceFinder, Job, Models as Finder, Options, bulk, plan};
+use watchlistd::gallery::keeper::Own;
 use watchlistd::image::codec;
 use watchlistd::index::synthetic::Population;
 use watchlistd::infer::models::Models;
 use watchlistd::types::geometry::Size;
-use watchlistd::types::matching::IndexKind;
 
 /// One face each.
 const PICTURES: [&str; 5] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png"];
@@ -42,8 +33,6 @@ const TURNS: usize = 5;
 
 /// Templates in the gallery before a turn: the middle of a folder of 10,000.
 const THERE: usize = 5_000;
-/// Templates of one person.
-const EACH: usize = 5;
 
 /// A gallery on the disk as a tool opens it: encrypted, with its audit log, `synchronous=FULL`.
 struct Gallery {
@@ -58,7 +47,8 @@ impl Gallery {
         let mut gallery = Self { desk: open(folder.path(), models, false)?, folder };
         let mut people = Population::new(models.model_id(), models.dimension(), 3);
         for first in (0..there).step_by(MOST_OFFERS) {
-            gallery.fill(&mut people, first..(first + MOST_OFFERS).min(there))?;
+            let numbers = first..(first + MOST_OFFERS).min(there);
+            enrol(&mut gallery.desk, numbers.map(|number| (number, people.template(number / EACH))))?;
         }
         Ok(gallery)
     }
@@ -72,29 +62,6 @@ impl Gallery {
         Ok(Self { desk: open(copy.path(), models, keeps_crops)?, folder: copy })
     }
 
-    fn fill(&mut self, people: &mut Population, pictures: Range<usize>) -> Result<()> {
-        let (mut offers, mut body) = (Vec::new(), Vec::new());
-        for picture in pictures {
-            let embedding = people.template(picture / EACH);
-            let own = pack(&embedding, None)?;
-            let record = Record::new(Name::new(&format!("Somebody {}", picture / EACH))?);
-            let source = Source {
-                kind: SourceKind::File,
-                name: "a.jpg".to_owned(),
-                sha256: format!("{picture:064x}"),
-            };
-            let template = TemplateData {
-                model: embedding.model(),
-                dimension: embedding.dimension(),
-                quality: 0.5,
-                source,
-            };
-            offers.push(Offer { subject: Subject { record }, template, body: own.len() });
-            body.extend_from_slice(&own);
-        }
-        self.desk.ask(Command::EnrolMany { offers, review: Review::Off }, body, &mut |_| {}).map(drop)
-    }
-
     fn bytes(&self) -> u64 {
         let files = std::fs::read_dir(self.folder.path()).expect("a folder").flatten();
         files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
@@ -102,25 +69,7 @@ impl Gallery {
 }
 
 fn open(folder: &Path, models: &Models, keeps_crops: bool) -> Result<Own> {
-    let model = Model {
-        id: models.model_id(),
-        dimension: models.dimension(),
-        name: "bench".to_owned(),
-        threshold: 0.45,
-    };
-    let opening = Opening {
-        path: folder.join("gallery.db"),
-        key: KeySource::File(folder.join("gallery.key")),
-        given_key: None,
-        model: Some(model),
-        index: IndexKind::Exact.into(),
-        keeps_crops,
-        holder: Holder::this("bench", None),
-        patience: Duration::ZERO,
-        clock: Arc::new(SystemClock::new()),
-    };
-    let (keeper, _) = Keeper::open(opening, Box::new(drop))?;
-    Ok(Own::new(keeper, Actor("bench".to_owned())))
+    Ok(desk(galleries::open(folder, (models.model_id(), models.dimension()), keeps_crops)?))
 }
 
 fn var() -> PathBuf {

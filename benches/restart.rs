@@ -10,30 +10,21 @@
 
 #![allow(clippy::print_stdout, clippy::expect_used, missing_docs, reason = "a bench talks to a person")]
 
+mod galleries;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use galleries::{EACH, desk, enrol};
 use hnsw_rs::prelude::{AnnT, DistDot, Hnsw, HnswIo};
-use watchlistd::base::clock::SystemClock;
-use watchlistd::gallery::command::{
-    Actor, Command, Desk, MOST_OFFERS, Offer, Review, Source, SourceKind, Subject, TemplateData,
-};
-use watchlistd::gallery::enrol::pack;
-use watchlistd::gallery::keeper::{Model, Opening, Own};
-use watchlistd::gallery::lock::Holder;
-use watchlistd::gallery::master::KeySource;
-use watchlistd::gallery::record::Record;
-use watchlistd::gallery::{Keeper, Name};
+use watchlistd::gallery::Keeper;
+use watchlistd::gallery::command::MOST_OFFERS;
 use watchlistd::index::synthetic::Population;
 use watchlistd::types::embedding::Embedding;
 use watchlistd::types::ids::ModelId;
-use watchlistd::types::matching::IndexKind;
 
 const MODEL: ModelId = ModelId([1; 32]);
 const DIMENSION: usize = 512;
-/// Templates of one person.
-const EACH: usize = 5;
 /// The graph's, as the daemon builds it.
 const NEIGHBOURS: usize = 16;
 const CANDIDATES: usize = 200;
@@ -68,36 +59,14 @@ fn main() {
 }
 
 fn open(folder: &Path) -> Keeper {
-    let model = Model { id: MODEL, dimension: DIMENSION, name: "bench".to_owned(), threshold: 0.45 };
-    let opening = Opening {
-        path: folder.join("gallery.db"),
-        key: KeySource::File(folder.join("gallery.key")),
-        given_key: None,
-        model: Some(model),
-        index: IndexKind::Exact.into(),
-        keeps_crops: false,
-        holder: Holder::this("bench", None),
-        patience: Duration::ZERO,
-        clock: Arc::new(SystemClock::new()),
-    };
-    Keeper::open(opening, Box::new(drop)).expect("a gallery").0
+    galleries::open(folder, (MODEL, DIMENSION), false).expect("a gallery")
 }
 
 fn fill(folder: &Path, templates: &[Embedding]) {
-    let mut desk = Own::new(open(folder), Actor("bench".to_owned()));
-    let numbered: Vec<(usize, &Embedding)> = templates.iter().enumerate().collect();
-    for part in numbered.chunks(MOST_OFFERS) {
-        let (mut offers, mut body) = (Vec::new(), Vec::new());
-        for &(number, embedding) in part {
-            let own = pack(embedding, None).expect("small");
-            let record = Record::new(Name::new(&format!("Somebody {}", number / EACH)).expect("a name"));
-            let (name, sha256) = ("a.jpg".to_owned(), format!("{number:064x}"));
-            let source = Source { kind: SourceKind::File, name, sha256 };
-            let template = TemplateData { model: MODEL, dimension: DIMENSION, quality: 0.5, source };
-            offers.push(Offer { subject: Subject { record }, template, body: own.len() });
-            body.extend_from_slice(&own);
-        }
-        desk.ask(Command::EnrolMany { offers, review: Review::Off }, body, &mut |_| {}).expect("enrolled");
+    let mut desk = desk(open(folder));
+    let mut numbered = templates.iter().cloned().enumerate().peekable();
+    while numbered.peek().is_some() {
+        enrol(&mut desk, numbered.by_ref().take(MOST_OFFERS)).expect("enrolled");
     }
 }
 
