@@ -131,8 +131,7 @@ impl EventLog {
     pub fn open(options: Options, beat: Beat) -> Result<Self> {
         let options = Arc::new(options);
         let head = HeadFile::beside(&options.path);
-        let mut store = open::open(&options, &head)?;
-        writer::settle_sinks(&mut store, &options.sinks)?;
+        let store = open::open_for_sinks(&options, &head)?;
         let (orders, queue) = bounded(QUEUE);
         let shared = Arc::new(Shared {
             bell: Bell::new(store.state),

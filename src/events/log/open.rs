@@ -9,13 +9,33 @@ use super::head::{Head, HeadFile};
 use super::row::Row;
 use super::salvage::{self, Rescue};
 use super::store::{State, Store};
+use super::writer::settle_sinks;
 use crate::base::error::Result;
 use crate::base::faults;
 use crate::err;
 use crate::events::{Lost, LostReason};
 
+/// The log that is configured, which knows the configured sinks.
+///
+/// Making them its own is the first that is written to it. Where a page has room is looked at only then: a log that reads well may be
+/// found damaged here.
+pub(super) fn open_for_sinks(options: &Arc<Options>, head: &HeadFile) -> Result<Store> {
+    let mut store = open(options, head)?;
+    match settle_sinks(&mut store, &options.sinks) {
+        Ok(()) => Ok(store),
+        Err(error) if salvage::is_called_for(&error) => {
+            tracing::error!(
+                error = error.chain(),
+                "the event log is damaged where it is written: what can be read of it is saved"
+            );
+            save(options, Some(&store), head.read(&options.key))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The log that is configured: the one that is there, a new one, or what could be saved of a damaged one.
-pub(super) fn open(options: &Arc<Options>, head: &HeadFile) -> Result<Store> {
+fn open(options: &Arc<Options>, head: &HeadFile) -> Result<Store> {
     crate::base::sqlite::make_folder(&crate::base::sqlite::Place::new(&options.path, &super::schema::NAMES))?;
     salvage::finish_begun(&options.path)?;
     let head = head.read(&options.key);

@@ -180,6 +180,27 @@ fn a_state_that_is_damaged_costs_no_event() {
     assert_eq!(all(&site.open(), 0), expected);
 }
 
+/// A start's own look at the file does not hold indexes against their tables: this one is found where the configured sinks are written.
+#[test]
+fn an_index_of_the_sinks_that_leads_nowhere_costs_no_event_at_a_start() {
+    let site = Site::new();
+    filled(&site, 10);
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_sinks_1'";
+    let page = site.raw().query_row(root, [], |row| row.get::<_, u32>(0)).expect("there") as usize;
+    let mut bytes = std::fs::read(site.path()).expect("there");
+    let entries = &mut bytes[(page - 1) * 4096..][..4096];
+    // The name, and the row that it stands in: the second.
+    let at = entries.windows(6).position(|entry| entry == b"other\x02").expect("an entry");
+    entries[at + 5] = 0x22;
+    std::fs::write(site.path(), &bytes).expect("written");
+    let expected: Vec<String> = (1..=10).map(|n| n.to_string()).collect();
+    let log = site.open();
+    assert_eq!(all(&log, 0), expected);
+    assert_eq!(log.reading().cursor("needed"), Some(3), "who had three goes on behind them");
+    assert!(site.folder.path().join("events.db.damaged").exists());
+    finish(log);
+}
+
 #[test]
 fn a_cursor_that_was_moved_by_something_else_counts_for_nothing() {
     let site = Site::new();
