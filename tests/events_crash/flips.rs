@@ -411,6 +411,39 @@ fn a_flipped_bit_of_the_first_page_costs_no_event() {
     assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), bits.len(), &wrong[..wrong.len().min(12)]);
 }
 
+/// Where the bytes in use of a small table or index lie in the file: its root page's header with the places of the cells, and the cells.
+fn used_bits(file: &Path, name: &str) -> Vec<usize> {
+    let connection = Connection::open(file).expect("opens");
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let root: u32 = connection.query_row(sql, [name], |row| row.get(0)).expect("there");
+    let begin = (root as usize - 1) * 4096;
+    let bytes = std::fs::read(file).expect("readable");
+    let page = &bytes[begin..begin + 4096];
+    let number = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+    let (cells, content) = (number(3), number(5));
+    (0..8 + 2 * cells)
+        .chain(content..4096)
+        .flat_map(|byte| (0..8).map(move |bit| (begin + byte) * 8 + bit))
+        .collect()
+}
+
+/// Cursors are what each start writes: an index that does not fit them is found there, and not where they are read.
+#[test]
+fn a_flipped_bit_of_the_state_or_of_the_cursors_costs_no_event() {
+    let folder = quick_folder();
+    whole_log(folder.path());
+    let whole = Whole::of(folder.path());
+    let file = folder.path().join("events.db");
+    let step = if how_many("WATCHLISTD_FLIPS", 0) > 0 { 1 } else { 13 };
+    let names = ["state", "sinks", "sqlite_autoindex_sinks_1", "dead", "sqlite_autoindex_dead_1"];
+    let bits: Vec<usize> = names.iter().flat_map(|name| used_bits(&file, name)).collect();
+    let first = fastrand::Rng::with_seed(seed()).usize(..step);
+    let bits: Vec<usize> = bits.into_iter().skip(first).step_by(step).collect();
+    let (counts, wrong) = flip_all(folder.path(), "events.db", &bits, &whole);
+    counts.print(&format!("{} bits flipped in the state and the cursors; wrong {}", bits.len(), wrong.len()));
+    assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), bits.len(), &wrong[..wrong.len().min(12)]);
+}
+
 /// A log as a kill leaves it: the last events and cursors are only in the write-ahead log.
 fn killed_log() -> tempfile::TempDir {
     let (folder, copy) = (quick_folder(), quick_folder());

@@ -206,7 +206,8 @@ impl Old {
         Ok(saved)
     }
 
-    /// Sinks go on behind what they have had. One whose cursor cannot be read begins with the first that was saved.
+    /// Sinks go on behind what they have had. One whose cursor cannot be read, or is not there, begins with the first that
+    /// was saved.
     fn copy_sinks(
         &self,
         rescue: &Rescue<'_>,
@@ -217,7 +218,7 @@ impl Old {
         let read = self.connection.as_ref().zip(from).and_then(|((connection, place), from)| {
             store::read_sinks(connection, place, rescue.key, from, 1).ok()
         });
-        let (sinks, whole) = read.unwrap_or_default();
+        let (sinks, _) = read.unwrap_or_default();
         to.write(|draft| {
             for (name, cursor) in &sinks {
                 let had = map.iter().take_while(|(old, _)| *old <= cursor.sequence).last();
@@ -226,7 +227,8 @@ impl Old {
             }
             Ok(())
         })?;
-        to.cursors_whole = whole;
+        // A sink that the damaged log does not know may be one whose row cannot be reached any more.
+        to.cursors_whole = false;
         settle_sinks(to, rescue.sinks)
     }
 }
