@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `log` | it cannot be written |
 //! | `snapshots` | their store cannot be written or read |
+//! | `index` | the HNSW index answered otherwise than exact search, and is out of use until the next start |
 //! | `sink:NAME` | its attempts fail |
 //! | `camera:NAME` | frames arrive, and none is looked at: inference is overloaded or stuck |
 
@@ -101,6 +102,14 @@ fn parts(snapshot: &Snapshot) -> Vec<Part> {
             "the snapshot store works again",
         ),
     };
+    let index = Part {
+        name: "index".to_owned(),
+        works: Some(!snapshot.gallery.index_distrusted),
+        words: (
+            "the hnsw index answered otherwise than exact search: every template is compared until the next start; see the log",
+            "the hnsw index is in use again",
+        ),
+    };
     let sinks = snapshot.events.sinks.iter().map(|sink| Part {
         name: format!("sink:{}", sink.name),
         works: Some(sink.healthy),
@@ -114,7 +123,7 @@ fn parts(snapshot: &Snapshot) -> Vec<Part> {
             "the camera's frames are looked at again",
         ),
     });
-    [log, snapshots].into_iter().chain(sinks).chain(cameras).collect()
+    [log, snapshots, index].into_iter().chain(sinks).chain(cameras).collect()
 }
 
 #[cfg(test)]
@@ -164,6 +173,16 @@ mod tests {
         assert_eq!(at.after(1), [(HealthState::Recovered, "sink:hook".to_owned())]);
         at.stats.events.log_failing.set(0);
         assert_eq!(at.after(1), [(HealthState::Recovered, "log".to_owned())]);
+    }
+
+    #[test]
+    fn an_index_that_is_distrusted_is_told_once() {
+        let mut at = Site::new();
+        assert_eq!(at.after(60), []);
+        at.stats.gallery.distrusted();
+        assert_eq!(at.after(1), []);
+        assert_eq!(at.after(10), [(HealthState::Degraded, "index".to_owned())]);
+        assert_eq!(at.after(100), []);
     }
 
     #[test]

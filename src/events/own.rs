@@ -123,7 +123,8 @@ pub struct HealthData {
     pub who: Who,
     /// What happened.
     pub state: HealthState,
-    /// Of `degraded` and `recovered`: what, such as `configuration`, `gallery`, `log`, a sink as `sink:NAME`, or a camera as `camera:NAME`.
+    /// Of `degraded` and `recovered`: what, such as `configuration`, `gallery`, `index`, `log`, a sink as `sink:NAME`, or a camera as
+    /// `camera:NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
     /// The same for a person. Without secrets.
