@@ -16,12 +16,14 @@
 //! lower end is none of the best k. Rounding in f32, of the estimates and of the score that they stand for, is part of the bounds.
 
 mod encode;
+mod fill;
 mod kernel;
 
 use multiversion::multiversion;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use self::encode::{CHUNK, Chunk, Encoded, Halves, coarse_error, encode, halve};
+use self::encode::{CHUNK, Chunk, Encoded, Halves, encode};
+use self::fill::{Part, fill};
 use self::kernel::{Kernel, prefetch};
 use super::rows::{Probe, Rows};
 
@@ -58,35 +60,28 @@ impl Codes {
         }
         let stride = rows.dimension().div_ceil(2 * CHUNK);
         let room = rows.len().next_multiple_of(BLOCK);
-        // Room for all at once: nothing is moved on the way, and no copy stays behind.
         let mut codes = Self {
             kernel: Kernel::best(),
             rows: rows.len(),
             stride,
-            upper: Vec::with_capacity(rows.len() * stride),
-            lower: Vec::with_capacity(rows.len() * stride),
-            scales: Vec::with_capacity(room),
-            errors: Vec::with_capacity(room),
-            coarse_errors: Vec::with_capacity(room),
+            upper: vec![Halves::ZERO; rows.len() * stride],
+            lower: vec![Halves::ZERO; rows.len() * stride],
+            scales: vec![0.0; room],
+            errors: vec![0.0; room],
+            coarse_errors: vec![0.0; room],
             norm: 1.0,
             // A score is a sum over 64 partial ones of dimension / 64 products each (`dots` in the other kernel), then of those: at most
             // dimension / 64 + 20 roundings of 2^-24 of a sum of magnitudes that is at most the lengths' product. An estimate takes four,
             // its two ends one more each.
             rounding: (rows.dimension() as f64 / 64.0 + 32.0) * f64::from(f32::EPSILON),
         };
-        let mut whole = Zeroizing::new(vec![Chunk::ZERO; 2 * stride]);
-        for vector in rows.lanes().chunks_exact(rows.stride()) {
-            let row = encode(vector, &mut whole);
-            halve(&whole, &mut codes.upper, &mut codes.lower);
-            codes.coarse_errors.push(up(coarse_error(vector, row.scale, &whole)));
-            codes.scales.push(row.scale);
-            codes.errors.push(up(row.error));
-            codes.norm = codes.norm.max(row.norm);
-        }
-        for each in [&mut codes.scales, &mut codes.errors, &mut codes.coarse_errors] {
-            each.resize(room, 0.0);
-        }
+        codes.norm = fill(rows, codes.part()).max(1.0);
         Some(codes)
+    }
+
+    fn part(&mut self) -> Part<'_> {
+        let Self { stride, upper, lower, scales, errors, coarse_errors, .. } = self;
+        Part { stride: *stride, upper, lower, scales, errors, coarse: coarse_errors }
     }
 
     /// The way that dot products are computed on this processor.

@@ -32,6 +32,11 @@ impl Zeroize for Chunk {
 #[repr(align(64))]
 pub(super) struct Halves(pub(super) [u8; CHUNK]);
 
+impl Halves {
+    /// Halves that are all 0.
+    pub(super) const ZERO: Self = Self([0; CHUNK]);
+}
+
 impl Zeroize for Halves {
     fn zeroize(&mut self) {
         self.0.zeroize();
@@ -113,14 +118,14 @@ fn middle(code: i8) -> i32 {
 }
 
 /// Takes codes, an even number of chunks, apart into their upper and lower halves: code + 128 = 16 * upper + lower.
-pub(super) fn halve(codes: &[Chunk], upper: &mut Vec<Halves>, lower: &mut Vec<Halves>) {
-    for [first, second] in codes.as_chunks::<2>().0 {
+pub(super) fn halve(codes: &[Chunk], upper: &mut [Halves], lower: &mut [Halves]) {
+    for (([first, second], upper), lower) in codes.as_chunks::<2>().0.iter().zip(upper).zip(lower) {
         let of = |half: fn(u8) -> u8| {
             let each = |code: i8| half(code.cast_unsigned() ^ 0x80);
             Halves(std::array::from_fn(|at| each(first.0[at]) | each(second.0[at]) << 4))
         };
-        upper.push(of(|code| code >> 4));
-        lower.push(of(|code| code & 15));
+        *upper = of(|code| code >> 4);
+        *lower = of(|code| code & 15);
     }
 }
 
@@ -133,9 +138,8 @@ mod tests {
         let codes: [Chunk; 2] = std::array::from_fn(|n| {
             Chunk(std::array::from_fn(|at| i8::try_from(n * 64 + at).expect("0 to 127").wrapping_mul(-1)))
         });
-        let (mut upper, mut lower) = (Vec::new(), Vec::new());
+        let (mut upper, mut lower) = ([Halves::ZERO], [Halves::ZERO]);
         halve(&codes, &mut upper, &mut lower);
-        assert_eq!((upper.len(), lower.len()), (1, 1));
         for at in 0..CHUNK {
             for (shift, chunk) in [(0, &codes[0]), (4, &codes[1])] {
                 let of = |halves: &Halves| i32::from(halves.0[at] >> shift & 15);
