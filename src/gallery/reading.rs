@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::crypt::Key;
 use super::enrol::Chip;
-use super::keeper::{Directory, Model, gather, load};
+use super::keeper::{Directory, Everything, Model, gather};
 use super::master::{self, KeySource};
 use super::shared::SharedGallery;
 use super::snapshot::{self, GallerySnapshot, Warning};
@@ -105,10 +105,8 @@ pub fn open(
     };
     let key = given_key.map_or_else(|| master::load_for(key, id), Ok)?;
     let store = Store::open_read_only(path, &key)?;
-    let (snapshot, warnings) = store.read(|tables| {
-        let mut directory = Directory::read(tables)?;
-        directory.at(now);
-        load(tables, &directory, model, index)
-    })?;
+    let mut everything = store.read(|tables| Everything::read(tables, model))?;
+    everything.directory.at(now);
+    let (snapshot, warnings) = everything.gathered(model, index).1.build()?;
     Ok((SharedGallery::new(snapshot), warnings))
 }

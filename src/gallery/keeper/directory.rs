@@ -54,6 +54,16 @@ impl Directory {
     /// # Errors
     /// `Data`, naming the first row that does not open.
     pub(in crate::gallery) fn read(tables: &Tables<'_>) -> Result<Self> {
+        let mut directory = Self::without_pictures(tables)?;
+        directory.put_pictures(tables.template_rows()?, tables.crop_rows()?)?;
+        Ok(directory)
+    }
+
+    /// Reads it, but for what is stored of pictures.
+    ///
+    /// # Errors
+    /// As [`Directory::read`].
+    pub(super) fn without_pictures(tables: &Tables<'_>) -> Result<Self> {
         let mut directory = Self::default();
         for list in tables.lists()? {
             directory.put_list(list);
@@ -61,18 +71,30 @@ impl Directory {
         for identity in tables.identities()? {
             directory.put(Entry { identity, templates: Vec::new(), crops: BTreeSet::new() });
         }
-        for row in tables.template_rows()? {
-            let entry = directory.entries.get_mut(&row.identity);
+        Ok(directory)
+    }
+
+    /// Gives templates, in the order of their ids, and crops to those they are of.
+    ///
+    /// # Errors
+    /// `Data`, naming the first that is nobody's.
+    pub(super) fn put_pictures(
+        &mut self,
+        templates: Vec<TemplateRow>,
+        crops: Vec<(IdentityId, [u8; 32])>,
+    ) -> Result<()> {
+        for row in templates {
+            let entry = self.entries.get_mut(&row.identity);
             entry
                 .ok_or_else(|| err!(Data, "template {} belongs to no identity", row.id))?
                 .templates
                 .push(row);
         }
-        for (identity, tag) in tables.crop_rows()? {
-            let entry = directory.entries.get_mut(&identity);
+        for (identity, tag) in crops {
+            let entry = self.entries.get_mut(&identity);
             entry.ok_or_else(|| err!(Data, "a crop belongs to no identity: {identity}"))?.crops.insert(tag);
         }
-        Ok(directory)
+        Ok(())
     }
 
     /// Everybody's standing as the clock has it, for those who may not store it.

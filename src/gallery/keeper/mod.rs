@@ -25,6 +25,7 @@ mod forget;
 mod held;
 mod life;
 mod lists;
+mod load;
 mod look;
 mod open;
 mod policy;
@@ -47,8 +48,8 @@ use serde::Serialize;
 pub(in crate::gallery) use change::ChangeSet;
 pub(in crate::gallery) use directory::{Directory, Entry};
 pub use held::{execute_shared, hold, try_hold};
+pub(in crate::gallery) use load::{Everything, gather};
 pub use open::{Model, Opening};
-pub(in crate::gallery) use open::{gather, load};
 pub use policy::{Estimated, Thresholds};
 pub use verify::Damaged;
 

@@ -1,17 +1,16 @@
 //! Opening a gallery: lock, key, store, what a crash left half told, and the snapshot.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChangeSet, Directory, Keeper, Seen, read_only};
+use super::{ChangeSet, Directory, Everything, Keeper, Seen, read_only};
 use crate::base::clock::Clock;
 use crate::base::durable;
 use crate::base::error::Result;
 use crate::config;
 use crate::err;
-use crate::gallery::audit::{Action, Chain, Draft, HeadFile, HeadState, SealedPart, compare};
+use crate::gallery::audit::{Action, Chain, Draft, HeadFile, HeadState, Row, SealedPart, compare};
 use crate::gallery::command::Actor;
 use crate::gallery::crypt::Key;
 use crate::gallery::keyring::KeyRing;
@@ -21,13 +20,11 @@ use crate::gallery::lock::{Holder, Lock};
 use crate::gallery::master::{self, KeySource, Notice};
 use crate::gallery::record::ListName;
 use crate::gallery::shared::SharedGallery;
-use crate::gallery::snapshot::{self, GallerySnapshot, Person, Warning};
 use crate::gallery::store::{self, Found, PATIENCE, Store, Tables, VERSION};
 use crate::gallery::succession;
 use crate::gallery::tombstones::Tombstones;
 use crate::infer::models::Models;
-use crate::types::embedding::Embedding;
-use crate::types::ids::{IdentityId, ModelId, TemplateId};
+use crate::types::ids::{IdentityId, ModelId};
 use crate::types::matching::IndexChoice;
 
 /// The model whose templates are searched.
@@ -134,6 +131,25 @@ pub(super) const NO_MODEL: Model =
 /// The setting that remembers of which schema the audit log says that the store is.
 const SCHEMA: &str = "schema";
 
+/// What an opening reads, as of one moment.
+struct Stored {
+    everything: Everything,
+    /// The model that is searched: the given one, else the one that the gallery was last used with.
+    model: Model,
+    stored_model: Option<Model>,
+    /// The end of the audit log.
+    last: Option<Row>,
+}
+
+impl Stored {
+    fn read(tables: &Tables<'_>, given: Option<&Model>) -> Result<Self> {
+        let stored_model = read_model(tables)?;
+        let model = given.or(stored_model.as_ref()).unwrap_or(&NO_MODEL).clone();
+        let everything = Everything::read(tables, &model)?;
+        Ok(Self { everything, model, stored_model, last: tables.last_audit_row()? })
+    }
+}
+
 fn ring_of(directory: &Directory) -> KeyRing {
     let ring = KeyRing::default();
     ring.replace(directory.iter().map(|entry| &entry.identity));
@@ -165,22 +181,23 @@ impl Keeper {
             Some(lock)
         };
         let (master, notice) = master_key(&found, &key, given_key)?;
-        let (store, directory) = if read_only {
+        let given_model = model;
+        let read = |tables: &Tables<'_>| Stored::read(tables, given_model.as_ref());
+        let (store, stored) = if read_only {
             let store = Store::open_read_only(&path, &master)?;
-            let directory = read_only::as_of_now(&store, &tombstones, clock.now().wall)?;
-            (store, directory)
+            let stored = store.read(read)?;
+            (store, stored)
         } else {
-            let store = Store::open(&path, &master, PATIENCE)?;
-            let directory = store.read(Directory::read)?;
-            (store, directory)
+            Store::open_and_read(&path, &master, PATIENCE, read)?
         };
-        let (stored_model, last) =
-            store.read(|tables| Ok((read_model(tables)?, tables.last_audit_row()?)))?;
+        let Stored { mut everything, model, stored_model, last } = stored;
         let chain = Chain::resume(store.keys().audit.clone(), last.as_ref());
-        refuse_to_undo_a_switch(&store, model.as_ref(), stored_model.as_ref())?;
-        let given_model = model.clone();
-        let model = model.or_else(|| stored_model.clone()).unwrap_or(NO_MODEL);
-        let (snapshot, warnings) = store.read(|tables| load(tables, &directory, &model, index))?;
+        refuse_to_undo_a_switch(&store, given_model.as_ref(), stored_model.as_ref())?;
+        if read_only {
+            read_only::as_of_now(&mut everything.directory, &store, &tombstones, clock.now().wall)?;
+        }
+        let (directory, gathered) = everything.gathered(&model, index);
+        let (snapshot, warnings) = gathered.build()?;
         let mut keeper = Self {
             head_file: HeadFile::new(head, store.keys().audit.clone()),
             tombstones,
@@ -227,12 +244,12 @@ impl Keeper {
         }
         let choice = self.shared.current().choice();
         let known = self.model.clone();
-        let (directory, model, last, (snapshot, warnings)) = self.store.read(|tables| {
-            let directory = Directory::read(tables)?;
+        let (everything, model, last) = self.store.read(|tables| {
             let model = read_model(tables)?.unwrap_or(known);
-            let loaded = load(tables, &directory, &model, choice)?;
-            Ok((directory, model, tables.last_audit_row()?, loaded))
+            Ok((Everything::read(tables, &model)?, model, tables.last_audit_row()?))
         })?;
+        let (directory, gathered) = everything.gathered(&model, choice);
+        let (snapshot, warnings) = gathered.build()?;
         (self.directory, self.model) = (directory, model);
         self.ring.replace(self.directory.iter().map(|entry| &entry.identity));
         self.chain = Chain::resume(self.store.keys().audit.clone(), last.as_ref());
@@ -414,103 +431,6 @@ pub(in crate::gallery) fn read_model(tables: &Tables<'_>) -> Result<Option<Model
         (Some(id), Some(dimension), Some(threshold)) => Some(Model { id, dimension, name, threshold }),
         _ => None,
     })
-}
-
-/// A template as a snapshot takes it.
-pub(in crate::gallery) type Fresh = (IdentityId, TemplateId, Embedding);
-
-/// Reads the model's templates and builds the snapshot.
-///
-/// # Errors
-/// `Data`, naming the first template that does not open.
-pub(in crate::gallery) fn load(
-    tables: &Tables<'_>,
-    directory: &Directory,
-    model: &Model,
-    choice: IndexChoice,
-) -> Result<(GallerySnapshot, Vec<Warning>)> {
-    gather(tables, directory, model, choice, None)?.build()
-}
-
-/// What a snapshot is built from. Building one may take minutes, and needs nothing but this.
-pub(in crate::gallery) struct Gathered {
-    model: snapshot::Model,
-    choice: IndexChoice,
-    generation: u64,
-    people: HashMap<IdentityId, Person>,
-    templates: Vec<Fresh>,
-    /// Those that were left out.
-    unfit: Vec<Warning>,
-    /// How many templates there are of other models.
-    others: BTreeMap<ModelId, u64>,
-}
-
-/// Reads the model's templates. With `fresh` ones, which are not stored yet: as it will be after the change that stores them.
-///
-/// # Errors
-/// `Data`, naming the first template that does not open.
-pub(in crate::gallery) fn gather(
-    tables: &Tables<'_>,
-    directory: &Directory,
-    model: &Model,
-    choice: IndexChoice,
-    fresh: Option<Vec<Fresh>>,
-) -> Result<Gathered> {
-    let people: HashMap<IdentityId, Person> =
-        directory.iter().filter_map(|e| Some((e.identity.id, directory.person(e.identity.id)?))).collect();
-    let mut templates = Vec::new();
-    let mut unfit = Vec::new();
-    let key_of = |id| directory.get(id).map(|entry| entry.identity.key.clone());
-    tables.each_template(Some(model.id), &key_of, |template| {
-        let template = template?;
-        let (identity, id) = (template.row.identity, template.row.id);
-        // A directory of less than is stored is one of what may be searched for.
-        let wanted =
-            directory.get(identity).is_some_and(|entry| entry.templates.iter().any(|row| row.id == id));
-        if !model.fits(&template.embedding) {
-            // One row that should not be there keeps nobody else from being found.
-            unfit.push(Warning::Unfit {
-                identity,
-                template: id,
-                dimension: template.embedding.dimension(),
-                expected: model.dimension,
-            });
-        } else if wanted {
-            templates.push((identity, id, template.embedding));
-        }
-        Ok(())
-    })?;
-    let generation = tables.generation()? + u64::from(fresh.is_some());
-    templates.extend(fresh.into_iter().flatten());
-    let mut others: BTreeMap<ModelId, u64> = BTreeMap::new();
-    for row in directory.iter().flat_map(|entry| &entry.templates).filter(|row| row.model != model.id) {
-        *others.entry(row.model).or_default() += 1;
-    }
-    let model = snapshot::Model { id: model.id, dimension: model.dimension };
-    Ok(Gathered { model, choice, generation, people, templates, unfit, others })
-}
-
-impl Gathered {
-    /// The snapshot, and what an operator should know of it.
-    ///
-    /// # Errors
-    /// `Data`, when a template has not the model's dimension.
-    pub(in crate::gallery) fn build(self) -> Result<(GallerySnapshot, Vec<Warning>)> {
-        let Self { model, choice, generation, people, templates, unfit, others } = self;
-        let templates = templates.into_iter().map(Ok);
-        let mut warnings = unfit;
-        let snapshot = GallerySnapshot::new(model, choice, generation, people, templates)?;
-        // Templates of another model beside those of this one are what a model switch leaves, and no news.
-        if snapshot.is_empty() {
-            warnings.insert(0, Warning::Empty);
-            warnings.extend(others.into_iter().map(|(other, templates)| Warning::OtherModel {
-                model: other,
-                templates,
-                configured: model.id,
-            }));
-        }
-        Ok((snapshot, warnings))
-    }
 }
 
 /// The key for what was found. Only a gallery that holds nothing yet gets a new one.

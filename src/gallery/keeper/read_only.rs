@@ -10,9 +10,13 @@ use crate::gallery::record::Standing;
 use crate::gallery::store::Store;
 use crate::gallery::tombstones::Tombstones;
 
-/// Everybody as they are to be searched for now: nothing of it can be stored.
-pub(super) fn as_of_now(store: &Store, listed: &Tombstones, now: jiff::Timestamp) -> Result<Directory> {
-    let mut directory = store.read(Directory::read)?;
+/// Makes the directory what is to be searched for now: nothing of that can be stored.
+pub(super) fn as_of_now(
+    directory: &mut Directory,
+    store: &Store,
+    listed: &Tombstones,
+    now: jiff::Timestamp,
+) -> Result<()> {
     directory.at(now);
     let mut gone = store.read(|tables| tables.forgotten())?;
     gone.extend(listed.read()?);
@@ -24,7 +28,7 @@ pub(super) fn as_of_now(store: &Store, listed: &Tombstones, now: jiff::Timestamp
             entry.identity.record.lists.clear();
         }
     }
-    Ok(directory)
+    Ok(())
 }
 
 impl Keeper {

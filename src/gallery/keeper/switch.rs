@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 
 use super::change::{ChangeSet, NewTemplate, Searched, TemplateChange};
 use super::held::Held;
-use super::open::{Fresh, Gathered, gather, model_settings};
+use super::load::{Fresh, Gathered, gather};
+use super::open::model_settings;
 use super::{Keeper, Model, steps};
 use crate::bail;
 use crate::base::error::Result;

@@ -88,7 +88,7 @@ impl Tables<'_> {
             let Ok(raw) = templates::raw(row) else {
                 return each(None, Err("a template's row holds values of other types".to_owned()));
             };
-            let (name, of, id) = (named(&raw.id), named(&raw.identity), id_in(&raw.identity));
+            let (name, of, id) = (named(raw.id()), named(raw.identity()), id_in(raw.identity()));
             let looked = match id.map_or(Owner::Nobody, &owner) {
                 Owner::Nobody => {
                     Err(format!("template {name} belongs to {of}, and there is no such identity"))

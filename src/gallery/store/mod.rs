@@ -15,6 +15,7 @@ mod examine;
 mod identities;
 mod keys;
 mod open;
+mod opener;
 mod rekey;
 mod schema;
 mod seal_plain;
@@ -47,6 +48,7 @@ use self::sql::Place;
 use self::totals::Totals;
 use super::crypt::{Key, KeyId};
 use crate::base::error::Result;
+use crate::err;
 
 /// What is at the store's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,11 +105,33 @@ impl Store {
     /// As [`Store::look`]; `Config`, when it needs another master key; `Temporary`: locked for more than `patience`; `Data`,
     /// naming tables that something else changed.
     pub fn open(path: &Path, master: &Key, patience: Duration) -> Result<Self> {
+        Ok(Self::open_and_read(path, master, patience, |_| Ok(()))?.0)
+    }
+
+    /// [`Store::open`], and reads as of one moment. Whether the file is whole is looked at meanwhile; what was read counts only if
+    /// it is.
+    ///
+    /// # Errors
+    /// As there, and what `read` gives.
+    pub fn open_and_read<T>(
+        path: &Path,
+        master: &Key,
+        patience: Duration,
+        read: impl FnOnce(&Tables<'_>) -> Result<T>,
+    ) -> Result<(Self, T)> {
         let (connection, keys) = open::writable(path, master, patience)?;
-        let store = Self::of(connection, keys, path)?.checked()?;
+        let opened = std::thread::scope(|scope| {
+            let whole = scope.spawn(|| open::check_beside(path, patience));
+            let store = Self::of(connection, keys, path).and_then(Self::checked);
+            let opened = store.and_then(|store| store.read(read).map(|value| (store, value)));
+            // Of a damaged file this says more than whatever reading it came upon.
+            whole.join().unwrap_or_else(|_| Err(err!(Software, "looking at the store failed")))?;
+            opened
+        });
+        let (store, value) = opened?;
         // What a killed process left in the write-ahead log, templates in the clear before a migration among it.
         store.checkpoint();
-        Ok(store)
+        Ok((store, value))
     }
 
     /// Opens an existing store for reading.

@@ -65,7 +65,8 @@ pub(super) fn settings(
     rows.map(|row| place.sql("read", row)).collect()
 }
 
-/// Opens for reading and writing; makes the folder (mode 0700), the file (0600) and the tables where missing.
+/// Opens for reading and writing; makes the folder (mode 0700), the file (0600) and the tables where missing. Whether the file is
+/// whole is looked at only where it is brought to this version: see [`check_beside`].
 pub(super) fn writable(path: &Path, master: &Key, patience: Duration) -> Result<(Connection, Keys)> {
     let place = sql::place(path);
     refuse_folder(&place)?;
@@ -78,12 +79,24 @@ pub(super) fn writable(path: &Path, master: &Key, patience: Duration) -> Result<
         bail!(Permission, "{place} cannot be written: check the owner and mode of the file and its folder");
     }
     harden(&connection, &place)?;
-    check(&connection, &place)?;
-    let has_keys = schema::inspect(&connection, &place)? && schema::version(&connection, &place)? > 1;
+    let version =
+        if schema::inspect(&connection, &place)? { schema::version(&connection, &place)? } else { 0 };
+    if version < VERSION {
+        // Before the first row is changed.
+        check(&connection, &place)?;
+    }
+    let has_keys = version > 1;
     let keys = if has_keys { Keys::read(&connection, &place, master) } else { Keys::generate(master) };
-    schema::migrate(&mut connection, &place, &keys?)?;
+    // Of a damaged file another key would help nobody.
+    let keys = keys.or_else(|error| check(&connection, &place).and(Err(error)))?;
+    schema::migrate(&mut connection, &place, &keys)?;
     let keys = Keys::read(&connection, &place, master)?;
     Ok((connection, keys))
+}
+
+/// Whether the file is whole as SQLite sees it, with a connection of its own.
+pub(super) fn check_beside(path: &Path, patience: Duration) -> Result<()> {
+    check(&beside(path, patience)?, &sql::place(path))
 }
 
 /// Brings a copy that is nobody else's to this program's version.

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::identities::{self, NewIdentity, StoredIdentity};
 use super::keys::Keys;
+use super::opener::{Open, Sealed, open_all};
 use super::sql::Place;
 use super::templates::{self, NewTemplate, StoredTemplate, TemplateRow};
 use super::totals::{Large, Pending};
@@ -16,6 +17,7 @@ use crate::gallery::audit::Row as AuditRow;
 use crate::gallery::crypt::{Bound, Key, open, seal};
 use crate::gallery::list::List;
 use crate::gallery::record::{ExternalId, ListName};
+use crate::types::embedding::Embedding;
 use crate::types::ids::{IdentityId, ModelId, TemplateId};
 
 /// The tables, on a connection or inside a transaction.
@@ -182,12 +184,28 @@ impl Tables<'_> {
         let rows = self.read(statement.query_map([], templates::raw))?;
         rows.map(|raw| {
             let raw = self.read(raw)?;
-            raw.row().ok_or_else(|| self.damaged("template", &raw.id))
+            raw.row().ok_or_else(|| self.damaged("template", raw.id()))
         })
         .collect()
     }
 
-    /// Templates with their vectors, by identity and id: a model's, or all. `key_of` gives the identities' keys. `Err`
+    /// As [`Tables::template_rows`], of all models but this one.
+    pub fn template_rows_of_others(&self, model: ModelId) -> Result<Vec<TemplateRow>> {
+        // Two ranges of the index: `<>` would walk all of the table.
+        let sql = format!(
+            "SELECT {0} FROM templates WHERE model_id < ?1 UNION ALL SELECT {0} FROM templates WHERE model_id > ?1",
+            templates::COLUMNS.replace("sealed", "x''")
+        );
+        let mut statement = self.read(self.connection.prepare(&sql))?;
+        let rows = self.read(statement.query_map([&model.0[..]], templates::raw))?;
+        rows.map(|raw| {
+            let raw = self.read(raw)?;
+            raw.row().ok_or_else(|| self.damaged("template", raw.id()))
+        })
+        .collect()
+    }
+
+    /// Templates with their vectors, as they lie in the file: a model's, or all. `key_of` gives the identities' keys. `Err`
     /// inside: one that does not open.
     pub fn each_template(
         &self,
@@ -195,25 +213,46 @@ impl Tables<'_> {
         key_of: &dyn Fn(IdentityId) -> Option<Key>,
         mut each: impl FnMut(Result<StoredTemplate>) -> Result<()>,
     ) -> Result<()> {
+        self.each_row(model, key_of, templates::Raw::open, &mut each)
+    }
+
+    /// As [`Tables::each_template`] of a model, without where each comes from.
+    pub fn each_vector(
+        &self,
+        model: ModelId,
+        key_of: &dyn Fn(IdentityId) -> Option<Key>,
+        mut each: impl FnMut(Result<(TemplateRow, Embedding)>) -> Result<()>,
+    ) -> Result<()> {
+        self.each_row(Some(model), key_of, templates::Raw::open_vector, &mut each)
+    }
+
+    fn each_row<T: Send>(
+        &self,
+        model: Option<ModelId>,
+        key_of: &dyn Fn(IdentityId) -> Option<Key>,
+        open: Open<T>,
+        each: &mut dyn FnMut(Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        // In the order of the index each row would be looked up by itself, which takes longer than reading all of them.
         let sql = format!(
-            "SELECT {} FROM templates WHERE ?1 IS NULL OR model_id = ?1 ORDER BY identity, id",
+            "SELECT {} FROM templates NOT INDEXED WHERE ?1 IS NULL OR model_id = ?1",
             templates::COLUMNS
         );
         let mut statement = self.read(self.connection.prepare(&sql))?;
         let mut rows = self.read(statement.query([model.as_ref().map(|model| &model.0[..])]))?;
-        // Templates lie by identity: one key serves many.
+        // An identity's templates mostly lie together: one key serves several.
         let mut last: Option<(Vec<u8>, Option<Key>)> = None;
-        while let Some(row) = self.read(rows.next())? {
+        let next = || {
+            let Some(row) = self.read(rows.next())? else { return Ok(None) };
             let raw = self.read(templates::raw(row))?;
-            if last.as_ref().is_none_or(|(identity, _)| *identity != raw.identity) {
-                let key = Uuid::from_slice(&raw.identity).ok().and_then(|id| key_of(IdentityId(id)));
-                last = Some((raw.identity.clone(), key));
+            if last.as_ref().is_none_or(|(identity, _)| identity != raw.identity()) {
+                let key = Uuid::from_slice(raw.identity()).ok().and_then(|id| key_of(IdentityId(id)));
+                last = Some((raw.identity().to_owned(), key));
             }
-            let key = last.as_ref().and_then(|(_, key)| key.as_ref());
-            let opened = key.and_then(|key| raw.open(key));
-            each(opened.ok_or_else(|| self.damaged("template", &raw.id)))?;
-        }
-        Ok(())
+            let key = last.as_ref().and_then(|(_, key)| key.clone());
+            Ok(Some(Sealed { raw, key }))
+        };
+        open_all(open, next, |opened| each(opened.map_err(|id| self.damaged("template", &id))))
     }
 
     /// An identity's templates, opened.
@@ -226,7 +265,7 @@ impl Tables<'_> {
         let rows = self.read(statement.query_map([identity.0.as_bytes()], templates::raw))?;
         rows.map(|raw| {
             let raw = self.read(raw)?;
-            raw.open(key).ok_or_else(|| self.damaged("template", &raw.id))
+            raw.open(key).ok_or_else(|| self.damaged("template", raw.id()))
         })
         .collect()
     }

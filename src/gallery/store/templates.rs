@@ -59,41 +59,70 @@ pub struct StoredTemplate {
     pub embedding: Embedding,
 }
 
-/// A row as it lies there.
+/// A row as it lies there, in one piece: a gallery has many, and all of them are read at a start.
 pub(super) struct Raw {
-    pub(super) id: Vec<u8>,
-    pub(super) identity: Vec<u8>,
-    model: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where each of the columns ends that lie in there, in the order of [`At`].
+    ends: [usize; 6],
     quality: f64,
-    created: String,
-    source_tag: Vec<u8>,
-    sealed: Vec<u8>,
+}
+
+/// The columns that lie in a row's bytes.
+#[derive(Clone, Copy)]
+enum At {
+    Id,
+    Identity,
+    Model,
+    Created,
+    SourceTag,
+    Sealed,
 }
 
 pub(super) const COLUMNS: &str = "id, identity, model_id, quality, created, source_tag, sealed";
 
 pub(super) fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok(Raw {
-        id: row.get(0)?,
-        identity: row.get(1)?,
-        model: row.get(2)?,
-        quality: row.get(3)?,
-        created: row.get(4)?,
-        source_tag: row.get(5)?,
-        sealed: row.get(6)?,
-    })
+    let blob = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob()?);
+    let created = row.get_ref(4)?.as_str()?.as_bytes();
+    let columns = [blob(0)?, blob(1)?, blob(2)?, created, blob(5)?, blob(6)?];
+    let (mut bytes, mut ends) = (Vec::with_capacity(columns.iter().map(|bytes| bytes.len()).sum()), [0; 6]);
+    for (column, end) in columns.into_iter().zip(&mut ends) {
+        bytes.extend_from_slice(column);
+        *end = bytes.len();
+    }
+    Ok(Raw { bytes, ends, quality: row.get(3)? })
 }
 
 impl Raw {
+    /// Its id, whatever that is.
+    pub(super) fn id(&self) -> &[u8] {
+        self.column(At::Id)
+    }
+
+    /// Whose it says it is.
+    pub(super) fn identity(&self) -> &[u8] {
+        self.column(At::Identity)
+    }
+
+    fn column(&self, at: At) -> &[u8] {
+        let at = at as usize;
+        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.bytes.get(begin..self.ends[at]).unwrap_or_default()
+    }
+
+    /// When it was stored, as it is written there.
+    fn created(&self) -> Option<&str> {
+        std::str::from_utf8(self.column(At::Created)).ok()
+    }
+
     /// What stands beside the sealed part. It is believed only once the sealed part has opened.
     pub(super) fn row(&self) -> Option<TemplateRow> {
         Some(TemplateRow {
-            id: TemplateId(Uuid::from_slice(&self.id).ok()?),
-            identity: IdentityId(Uuid::from_slice(&self.identity).ok()?),
-            model: ModelId(self.model.as_slice().try_into().ok()?),
+            id: TemplateId(Uuid::from_slice(self.id()).ok()?),
+            identity: IdentityId(Uuid::from_slice(self.identity()).ok()?),
+            model: ModelId(self.column(At::Model).try_into().ok()?),
             quality: self.quality as f32,
-            created: self.created.parse().ok()?,
-            source_tag: self.source_tag.as_slice().try_into().ok()?,
+            created: self.created()?.parse().ok()?,
+            source_tag: self.column(At::SourceTag).try_into().ok()?,
         })
     }
 
@@ -102,13 +131,26 @@ impl Raw {
         self.examine(key).ok()
     }
 
+    /// As [`Raw::open`], for who needs only the vector.
+    pub(super) fn open_vector(&self, key: &Key) -> Option<(TemplateRow, Embedding)> {
+        let (row, plain) = self.unseal(key).ok()?;
+        let (_, vector) = split(&plain)?;
+        let embedding = decode(row.model, vector)?;
+        Some((row, embedding))
+    }
+
     /// Opens it, or says at which step that failed.
     pub(super) fn examine(&self, key: &Key) -> Result<StoredTemplate, Wrong> {
-        let row = self.row().ok_or(Wrong::Columns)?;
-        let bound = bound(&row, self.quality, &self.created);
-        let plain = open(key, &bound, &self.sealed).ok_or(Wrong::Sealed)?;
+        let (row, plain) = self.unseal(key)?;
         let (source, embedding) = content(row.model, &plain).ok_or(Wrong::Content)?;
         Ok(StoredTemplate { row, source, embedding })
+    }
+
+    fn unseal(&self, key: &Key) -> Result<(TemplateRow, Zeroizing<Vec<u8>>), Wrong> {
+        let (row, created) = self.row().zip(self.created()).ok_or(Wrong::Columns)?;
+        let bound = bound(&row, self.quality, created);
+        let plain = open(key, &bound, self.column(At::Sealed)).ok_or(Wrong::Sealed)?;
+        Ok((row, plain))
     }
 }
 
@@ -124,9 +166,14 @@ pub(super) enum Wrong {
 }
 
 fn content(model: ModelId, plain: &[u8]) -> Option<(Source, Embedding)> {
-    let (length, rest) = plain.split_first_chunk::<4>()?;
-    let (source, vector) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let (source, vector) = split(plain)?;
     Some((serde_json::from_slice(source).ok()?, decode(model, vector)?))
+}
+
+/// The source's JSON, and the vector.
+fn split(plain: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = plain.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
 /// Stores a template; the caller has looked that its source is new to the identity.
@@ -276,11 +323,8 @@ pub(super) fn encode(embedding: &Embedding) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// The vector back; `None` unless it has the length 1 it was stored with.
+/// The vector back, bit by bit; `None` unless it has the length 1 it was stored with.
 pub(super) fn decode(model: ModelId, bytes: &[u8]) -> Option<Embedding> {
     let (numbers, []) = bytes.as_chunks::<4>() else { return None };
-    let vector: Vec<f32> = numbers.iter().map(|&n| f32::from_le_bytes(n)).collect();
-    let squared: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    let embedding = Embedding::new(model, vector).ok()?;
-    ((squared - 1.0).abs() < 1e-3).then_some(embedding)
+    Embedding::from_unit(model, numbers.iter().map(|&n| f32::from_le_bytes(n)).collect()).ok()
 }

@@ -325,6 +325,52 @@ fn a_damaged_row_is_named() {
     assert_eq!(people(&store), [identity]);
 }
 
+/// More than one thread opens at once.
+#[test]
+fn many_templates_come_in_the_order_of_the_file_and_a_damaged_one_is_named() {
+    let home = Home::new();
+    let mut store = home.open();
+    let (id, key, record) = (IdentityId::generate(), Key::generate().expect("random"), record("Ana"));
+    let ids: Vec<TemplateId> = (0..1_000).map(|_| TemplateId::generate()).collect();
+    let enrolled = store.write(|tables, _| {
+        let (standing, created) = (Standing::Active, now());
+        let new = NewIdentity { id, record: &record, standing, created, revision: 1, key: &key, older: &[] };
+        tables.insert_identity(&new)?;
+        for (seed, id_of) in (0..).zip(&ids) {
+            let (kind, name) = (SourceKind::File, "front.jpg".to_owned());
+            let source = Source { kind, name, sha256: format!("{seed:064x}") };
+            let (embedding, quality) = (&embedding(seed), 0.75);
+            let new = NewTemplate { id: *id_of, embedding, quality, source: &source, created };
+            tables.insert_template(id, &key, &new)?;
+        }
+        Ok(((), Content::Changed))
+    });
+    enrolled.expect("stored");
+    let key_of = |_| Some(key.clone());
+    let read = |most: usize| {
+        let mut seen = Vec::new();
+        let all = store.read(|tables| {
+            tables.each_template(Some(MODEL), &key_of, |template| {
+                let template = template?;
+                assert!(template.embedding.as_slice() == embedding(seen.len() as u64).as_slice());
+                seen.push(template.row.id);
+                if seen.len() < most { Ok(()) } else { Err(err!(Data, "enough")) }
+            })
+        });
+        (all, seen)
+    };
+    let (all, seen) = read(usize::MAX);
+    assert!(all.is_ok() && seen == ids);
+    let (ended, seen) = read(500);
+    assert!(error(ended).to_string().contains("enough") && seen == ids[..500], "who has enough ends it");
+    let sql = "UPDATE templates SET quality = 0.5 WHERE id = ?1";
+    let connection = Connection::open(home.path()).expect("a database");
+    assert_eq!(connection.execute(sql, [ids[700].0.as_bytes()]).expect("written"), 1);
+    let (refused, seen) = read(usize::MAX);
+    assert!(error(refused).to_string().contains(&format!("template {}", ids[700])));
+    assert_eq!(seen, ids[..700]);
+}
+
 #[test]
 fn a_locked_store_says_so_and_a_read_only_one_too() {
     let home = Home::new();

@@ -11,7 +11,8 @@
 use std::collections::HashSet;
 
 use super::super::change::{IdentityChange, TemplateChange};
-use super::super::open::{load, read_model};
+use super::super::load::Everything;
+use super::super::open::read_model;
 use super::super::{ChangeSet, Directory, Keeper, Seen, forget, steps};
 use super::held::Held;
 use crate::base::error::Result;
@@ -142,14 +143,12 @@ impl Keeper {
         }
         let index = self.shared.current().choice();
         let (model, on_swap) = (&self.model, &self.on_swap);
-        let (directory, stored, snapshot, warnings) = self.store.read(|tables| {
-            // Not for a moment is anybody searched for whose time was over: what is stored follows below.
-            let mut today = Directory::read(tables)?;
-            today.at(now);
-            let (snapshot, warnings) = load(tables, &today, model, index)?;
-            Ok((Directory::read(tables)?, read_model(tables)?, snapshot, warnings))
-        })?;
-        self.directory = directory;
+        let (mut everything, stored) =
+            self.store.read(|tables| Ok((Everything::read(tables, model)?, read_model(tables)?)))?;
+        self.directory = everything.directory.clone();
+        // Not for a moment is anybody searched for whose time was over: what is stored follows below.
+        everything.directory.at(now);
+        let (snapshot, warnings) = everything.gathered(model, index).1.build()?;
         self.ring.replace(self.directory.iter().map(|entry| &entry.identity));
         self.schedule = Schedule::default();
         for entry in self.directory.iter() {

@@ -11,7 +11,7 @@ use crate::gallery::bundle::{
     self, BundledIdentity, BundledTemplate, Content, Header, ModelContract, SigningKey,
 };
 use crate::gallery::crypt::Key;
-use crate::gallery::keeper::open::gather;
+use crate::gallery::keeper::gather;
 use crate::gallery::report::{BackedUp, Examination, Rotated, Trust};
 use crate::gallery::store::Tables;
 use crate::types::ids::TemplateId;
