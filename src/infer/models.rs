@@ -179,6 +179,11 @@ impl Models {
         self.calibration.as_ref()
     }
 
+    /// Mean and standard deviation of the scores of the embedder's mated pairs, where that was measured.
+    pub fn mates(&self) -> Option<[f32; 2]> {
+        self.calibration().and_then(|own| own.mates)
+    }
+
     /// The detector's manifest.
     pub fn detector_manifest(&self) -> &Manifest {
         &self.detector.manifest

@@ -120,7 +120,7 @@ impl Live {
         let beginning = Beginning {
             budgets: policy.thresholds.budgets().clone(),
             fittings: fittings.clone(),
-            mates: models.calibration().and_then(|own| own.mates).map(MateShape::from),
+            mates: models.mates().map(MateShape::from),
             path: calibrator::path_beside(&config.gallery.path),
         };
         let calibrator = calibrator::start(beginning, judge.clone(), &around)?;

@@ -87,7 +87,7 @@ fn read(path: &Path, models: &Models) -> Result<Book> {
 }
 
 fn goal(models: &Models, identities: u32) -> Goal {
-    let mates = models.calibration().and_then(|own| own.mates).map_or(MateShape::USUAL, MateShape::from);
+    let mates = models.mates().map_or(MateShape::USUAL, MateShape::from);
     let model = models.default_threshold();
     Goal { per_day: 1.0, identities, floor: 0.0, between_enrolled: None, model, in_force: model, mates }
 }
