@@ -75,12 +75,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// From the audit log's entries of that action, the oldest first.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let text = |entry: &'a Entry, key: &str| entry.detail.get(key).and_then(serde_json::Value::as_str);
-        let said =
-            entries.into_iter().filter_map(|entry| Some((text(entry, "event")?, text(entry, "verdict")?)));
-        let last: HashMap<&str, &str> = said.collect();
+    /// From what was said, as in [`said`], the oldest first: of each event the last counts.
+    pub fn of<'a>(said: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let last: HashMap<&str, &str> = said.into_iter().collect();
         let count =
             |verdict: OperatorVerdict| last.values().filter(|said| **said == verdict.as_str()).count() as u64;
         Self {
@@ -89,6 +86,12 @@ impl Tally {
             unsure: count(OperatorVerdict::Unsure),
         }
     }
+}
+
+/// The event and the verdict that an entry of the audit log holds, as they are written there.
+pub fn said(entry: &Entry) -> Option<(&str, &str)> {
+    let text = |key: &str| entry.detail.get(key).and_then(serde_json::Value::as_str);
+    text("event").zip(text("verdict"))
 }
 
 /// The answer to a review.

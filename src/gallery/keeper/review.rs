@@ -6,14 +6,17 @@ use super::{ChangeSet, Keeper};
 use crate::base::error::Result;
 use crate::gallery::audit::{self, Action, Draft, Entry, Filter, SealedPart};
 use crate::gallery::command::Actor;
-use crate::gallery::review::{EventReview, ReviewTaken, Tally};
+use crate::gallery::review::{EventReview, ReviewTaken, Tally, said};
 
 impl Keeper {
     /// Puts a verdict on record. Of whom was forgotten meanwhile it names nobody.
     pub(super) fn review_event(&mut self, actor: &Actor, review: &EventReview) -> Result<ReviewTaken> {
-        let first = !self.review_entries()?.iter().any(|entry| is_of(entry, review));
+        let (event, before) = (review.event.to_string(), self.review_entries()?);
+        let before = || before.iter().filter_map(said);
+        let first = !before().any(|(of, _)| of == event);
+        let tally = Tally::of(before().chain([(event.as_str(), review.verdict.as_str())]));
         let mut draft = Draft::new(Action::EventReviewed)
-            .with("event", review.event.to_string())
+            .with("event", event.as_str())
             .with("verdict", review.verdict.as_str())
             .with("camera", review.camera.as_str())
             .with("track", review.track.as_str())
@@ -35,12 +38,12 @@ impl Keeper {
             // Full: an estimate with one verdict less.
             let _ = reviewed.try_send(review.clone());
         }
-        Ok(ReviewTaken { event: review.event, verdict: review.verdict, tally: self.reviews()? })
+        Ok(ReviewTaken { event: review.event, verdict: review.verdict, tally })
     }
 
     /// What was said of all events.
     pub(super) fn reviews(&self) -> Result<Tally> {
-        Ok(Tally::of(&self.review_entries()?))
+        Ok(Tally::of(self.review_entries()?.iter().filter_map(said)))
     }
 
     /// The first verdict of each event that is given from now on goes there, too.
@@ -53,9 +56,4 @@ impl Keeper {
         let found = self.store.read(|tables| audit::select(tables.audit_rows(), &filter))?;
         Ok(found.into_iter().map(|(_, entry)| entry).collect())
     }
-}
-
-fn is_of(entry: &Entry, review: &EventReview) -> bool {
-    let event = entry.detail.get("event").and_then(serde_json::Value::as_str);
-    event.and_then(|event| event.parse().ok()) == Some(review.event)
 }
